@@ -1,0 +1,400 @@
+//! The ledger of holes: every slot of an asset's span is a stored candle or lies in one hole.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::{Breaks, Grid, SlotRange, TimeRange, Timestamp, gaps};
+
+/// Why a slot has no candle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// Not asked yet, or the answer may still come.
+    Pending,
+    /// Asked; the exchange has nothing there.
+    SourceEmpty,
+    /// The asset was not traded yet.
+    BeforeListing,
+    /// The source sent something impossible; the detail names the rule and shows the row.
+    Rejected,
+    /// Asking failed; the detail says how.
+    Failed,
+}
+
+/// A text that names no cause.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{text}\" is not a cause: allowed are pending source_empty before_listing rejected failed")]
+pub struct CauseError {
+    /// What was given.
+    pub text: String,
+}
+
+impl Cause {
+    /// All five.
+    pub const ALL: [Self; 5] =
+        [Self::Pending, Self::SourceEmpty, Self::BeforeListing, Self::Rejected, Self::Failed];
+
+    /// A short name for it that stays the same.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::SourceEmpty => "source_empty",
+            Self::BeforeListing => "before_listing",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the slot is explained: the exchange answered, and there is no candle to be had.
+    #[must_use]
+    pub const fn explains(self) -> bool {
+        match self {
+            Self::SourceEmpty | Self::BeforeListing | Self::Rejected => true,
+            Self::Pending | Self::Failed => false,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Cause {
+    type Err = CauseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|cause| cause.as_str() == text)
+            .ok_or_else(|| CauseError { text: text.to_owned() })
+    }
+}
+
+/// What was found out about a run of slots without candles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The slots, as the time they cover; both bounds on the grid.
+    pub range: TimeRange,
+    /// Why there is no candle.
+    pub cause: Cause,
+    /// For people: the rule and the row, or the error. Empty where the cause says it all.
+    pub detail: String,
+}
+
+/// A run of slots without candles, with its cause and what was done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The slots, as the time they cover; both bounds on the grid.
+    pub range: TimeRange,
+    /// Why there is no candle.
+    pub cause: Cause,
+    /// For people: the rule and the row, or the error. Empty where the cause says it all.
+    pub detail: String,
+    /// Since when it has had this cause.
+    pub since: Timestamp,
+    /// How often the source was asked with this outcome.
+    pub asked: u32,
+    /// When all of it had last been asked for; none for what was never asked.
+    pub last_asked: Option<Timestamp>,
+}
+
+/// The first wait before a hole that the source left empty is asked for again.
+pub const EMPTY_FIRST_WAIT: Duration = Duration::from_secs(60 * 60);
+/// Each further wait is this many times the one before.
+pub const EMPTY_WAIT_GROWTH: u32 = 4;
+/// The longest wait: exchanges do repair their history, but seldom.
+pub const EMPTY_WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The first wait after a failure.
+pub const FAILED_FIRST_WAIT: Duration = Duration::from_secs(60);
+/// Each further wait is this many times the one before.
+pub const FAILED_WAIT_GROWTH: u32 = 2;
+/// The longest wait after failures.
+pub const FAILED_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
+impl Hole {
+    /// When the source should be asked about it again; none for what was before the listing.
+    ///
+    /// A pending hole is due at once. The waits of the others grow with every time they were asked
+    /// in vain.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ohlcv_domain::{Cause, Hole, TimeRange, Timestamp};
+    ///
+    /// let asked_at = Timestamp::EPOCH;
+    /// let hole = Hole {
+    ///     range: TimeRange::ALL,
+    ///     cause: Cause::SourceEmpty,
+    ///     detail: String::new(),
+    ///     since: asked_at,
+    ///     asked: 2,
+    ///     last_asked: Some(asked_at),
+    /// };
+    /// assert_eq!(hole.due(), Some(asked_at.saturating_add(Duration::from_secs(4 * 3600))));
+    /// ```
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let (first, growth, longest) = match self.cause {
+            Cause::BeforeListing => return None,
+            Cause::Pending => return Some(Timestamp::MIN),
+            Cause::SourceEmpty | Cause::Rejected => (EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX),
+            Cause::Failed => (FAILED_FIRST_WAIT, FAILED_WAIT_GROWTH, FAILED_WAIT_MAX),
+        };
+        let factor = growth.saturating_pow(self.asked.saturating_sub(1));
+        let wait = first.saturating_mul(factor).min(longest);
+        Some(self.last_asked.unwrap_or(self.since).saturating_add(wait))
+    }
+
+    /// A hole that takes up where `finding` found one, at `at`.
+    fn found(finding: &Finding, range: TimeRange, before: Option<&Self>, at: Timestamp) -> Self {
+        let before = before.filter(|hole| hole.cause == finding.cause);
+        let asked_now = !matches!(finding.cause, Cause::Pending);
+        Self {
+            range,
+            cause: finding.cause,
+            detail: finding.detail.clone(),
+            since: before.map_or(at, |hole| hole.since),
+            asked: before.map_or(0, |hole| hole.asked).saturating_add(u32::from(asked_now)),
+            last_asked: if asked_now { Some(at) } else { None },
+        }
+    }
+
+    /// One hole where two touch and nothing that matters is lost.
+    fn joined(&self, next: &Self) -> Option<Self> {
+        let touching = self.range.end() == next.range.start();
+        // How often an empty hole was asked decides when it is asked again; for what is to be asked
+        // anyway, one hole is worth more than an exact count.
+        let alike = self.asked == next.asked || !self.cause.explains();
+        if !touching || self.cause != next.cause || self.detail != next.detail || !alike {
+            return None;
+        }
+        Some(Self {
+            range: self.range.hull(next.range),
+            cause: self.cause,
+            detail: self.detail.clone(),
+            since: self.since.min(next.since),
+            asked: self.asked.max(next.asked),
+            last_asked: self.last_asked.min(next.last_asked),
+        })
+    }
+}
+
+/// The holes after something was found out about `asked`.
+///
+/// `before` are the holes that overlap or touch `asked`, `findings` what is now known of the slots
+/// in it that have no candle; both ascending and disjoint. Outside `asked` the holes stay as they
+/// were, inside only the findings remain; a finding that repeats the cause of a hole continues
+/// its history. Neighbours that say the same become one hole.
+///
+/// ```
+/// use ohlcv_domain::{settle_holes, Cause, Finding, TimeRange, Timestamp};
+///
+/// let at = |millis| Timestamp::from_millis(millis).unwrap();
+/// let range = |start, end| TimeRange::new(at(start), at(end)).unwrap();
+/// let finding = |start, end, cause| Finding { range: range(start, end), cause, detail: String::new() };
+///
+/// let planned = settle_holes(&[], range(0, 100), &[finding(0, 100, Cause::Pending)], at(1_000));
+/// let asked = settle_holes(&planned, range(0, 50), &[finding(20, 30, Cause::SourceEmpty)], at(2_000));
+/// assert_eq!(asked.iter().map(|hole| (hole.range, hole.cause)).collect::<Vec<_>>(), [
+///     (range(20, 30), Cause::SourceEmpty),
+///     (range(50, 100), Cause::Pending),
+/// ]);
+/// ```
+#[must_use]
+pub fn settle_holes(before: &[Hole], asked: TimeRange, findings: &[Finding], at: Timestamp) -> Vec<Hole> {
+    let mut pieces: Vec<Hole> = Vec::new();
+    for hole in before {
+        let kept = hole.range.without([asked]).into_iter();
+        pieces.extend(kept.map(|range| Hole { range, ..hole.clone() }));
+    }
+    for finding in findings {
+        let overlaps = before.iter().filter_map(|hole| Some((hole, hole.range.intersection(finding.range)?)));
+        let mut covered = Vec::new();
+        for (hole, common) in overlaps {
+            covered.push(common);
+            pieces.push(Hole::found(finding, common, Some(hole), at));
+        }
+        let fresh = finding.range.without(covered).into_iter();
+        pieces.extend(fresh.map(|range| Hole::found(finding, range, None, at)));
+    }
+    pieces.sort_by_key(|hole| hole.range.start());
+    let mut settled: Vec<Hole> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match settled.last().and_then(|last| last.joined(&piece)) {
+            Some(joined) => {
+                settled.pop();
+                settled.push(joined);
+            }
+            None => settled.push(piece),
+        }
+    }
+    settled
+}
+
+/// The findings less the slots at which a candle is stored: what is stored is no hole.
+/// `stored` must ascend.
+#[must_use]
+pub fn without_stored(findings: &[Finding], grid: Grid, stored: &[Timestamp]) -> Vec<Finding> {
+    let mut left = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let from = stored.partition_point(|open_time| *open_time < finding.range.start());
+        let inside = stored[from..].iter().take_while(|open_time| finding.range.contains(**open_time));
+        let missing = gaps(grid.slots_in(finding.range), inside.copied());
+        left.extend(missing.map(|gap| Finding { range: gap.time(), ..finding.clone() }));
+    }
+    left
+}
+
+/// Up to where the exchange has answered: the end of the span, less a tail of holes that were not
+/// asked, whose answer may still come, or for which asking failed.
+///
+/// `tail` are the last holes of the span, **newest first**.
+#[must_use]
+pub fn answered_until(span_end: Timestamp, tail: impl IntoIterator<Item = Hole>) -> Timestamp {
+    let mut until = span_end;
+    for hole in tail {
+        if hole.range.end() < until || hole.cause.explains() {
+            break;
+        }
+        until = hole.range.start();
+    }
+    until
+}
+
+/// The runs of slots in `slots` at which nothing is stored, from where the stored rows break.
+#[must_use]
+pub fn missing_slots(slots: SlotRange, breaks: &Breaks) -> Vec<SlotRange> {
+    let (Some(first), Some(last)) = (breaks.first, breaks.last) else {
+        return if slots.is_empty() { Vec::new() } else { vec![slots] };
+    };
+    let grid = slots.grid();
+    let mut missing = vec![slots.before(first)];
+    missing.extend(breaks.steps.iter().map(|&(before, after)| slots.from(grid.next(before)).before(after)));
+    missing.push(slots.from(grid.next(last)));
+    missing.retain(|run| !run.is_empty());
+    missing
+}
+
+/// Where the ledger and the stored rows disagree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Slots that have neither a candle nor a hole: rows vanished.
+    pub unexplained: Vec<TimeRange>,
+    /// Slots that have both: rows appeared.
+    pub stored_holes: Vec<TimeRange>,
+}
+
+/// Compares what is missing in the rows of `span` with what the ledger says is missing.
+/// Both lists must ascend and be disjoint.
+#[must_use]
+pub fn disagreement(span: TimeRange, missing: &[TimeRange], holes: &[TimeRange]) -> Disagreement {
+    let cut = |from: &[TimeRange], by: &[TimeRange]| -> Vec<TimeRange> {
+        let mut left = Vec::new();
+        let mut first = 0;
+        for range in from {
+            while by.get(first).is_some_and(|cut| cut.end() <= range.start()) {
+                first += 1;
+            }
+            left.extend(range.without(by[first..].iter().copied()));
+        }
+        left.retain(|range| range.intersection(span).is_some());
+        left
+    };
+    Disagreement { unexplained: cut(missing, holes), stored_holes: cut(holes, missing) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    fn range(start: i64, end: i64) -> TimeRange {
+        TimeRange::new(at(start), at(end)).unwrap()
+    }
+
+    fn hole(start: i64, end: i64, cause: Cause, asked: u32) -> Hole {
+        Hole {
+            range: range(start, end),
+            cause,
+            detail: String::new(),
+            since: at(0),
+            asked,
+            last_asked: (asked > 0).then_some(at(0)),
+        }
+    }
+
+    fn finding(start: i64, end: i64, cause: Cause) -> Finding {
+        Finding { range: range(start, end), cause, detail: String::new() }
+    }
+
+    #[test]
+    fn a_hole_that_is_asked_again_in_vain_keeps_its_history() {
+        let before = [hole(10, 30, Cause::SourceEmpty, 3)];
+        let after = settle_holes(&before, range(10, 30), &[finding(10, 30, Cause::SourceEmpty)], at(99));
+        assert_eq!(after.len(), 1);
+        assert_eq!((after[0].since, after[0].asked, after[0].last_asked), (at(0), 4, Some(at(99))));
+    }
+
+    #[test]
+    fn a_hole_whose_middle_heals_becomes_two_with_the_same_history() {
+        let before = [hole(10, 40, Cause::SourceEmpty, 1)];
+        let findings = [finding(10, 20, Cause::SourceEmpty), finding(30, 40, Cause::SourceEmpty)];
+        let after = settle_holes(&before, range(10, 40), &findings, at(99));
+        assert_eq!(
+            after.iter().map(|hole| (hole.range, hole.asked)).collect::<Vec<_>>(),
+            [(range(10, 20), 2), (range(30, 40), 2)]
+        );
+    }
+
+    #[test]
+    fn an_empty_run_across_two_pages_is_one_hole() {
+        let first = settle_holes(&[], range(0, 50), &[finding(40, 50, Cause::SourceEmpty)], at(1));
+        let both = settle_holes(&first, range(50, 100), &[finding(50, 60, Cause::SourceEmpty)], at(2));
+        assert_eq!(both.len(), 1);
+        assert_eq!((both[0].range, both[0].last_asked), (range(40, 60), Some(at(1))));
+    }
+
+    #[test]
+    fn the_waits_of_an_empty_hole_grow_to_a_month() {
+        let hours = |asked| {
+            let due = hole(0, 1, Cause::SourceEmpty, asked).due().unwrap();
+            due.millis() / 3_600_000
+        };
+        assert_eq!([1, 2, 3, 4, 5, 6, 1_000].map(hours), [1, 4, 16, 64, 256, 720, 720]);
+    }
+
+    #[test]
+    fn what_is_stored_is_no_hole() {
+        let grid = Grid::new(crate::Interval::S1);
+        let left = without_stored(&[finding(0, 5_000, Cause::Failed)], grid, &[at(0), at(2_000)]);
+        assert_eq!(
+            left.iter().map(|left| left.range).collect::<Vec<_>>(),
+            [range(1_000, 2_000), range(3_000, 5_000)]
+        );
+    }
+
+    #[test]
+    fn the_answered_part_ends_before_a_tail_that_was_not_answered() {
+        let tail = |holes: Vec<Hole>| answered_until(at(100), holes);
+        assert_eq!(tail(vec![]), at(100));
+        assert_eq!(tail(vec![hole(90, 100, Cause::SourceEmpty, 1)]), at(100));
+        assert_eq!(tail(vec![hole(90, 100, Cause::Pending, 0)]), at(90));
+        let failed_then_pending = vec![hole(90, 100, Cause::Pending, 0), hole(80, 90, Cause::Failed, 1)];
+        assert_eq!(tail(failed_then_pending), at(80));
+        assert_eq!(tail(vec![hole(70, 80, Cause::Pending, 0)]), at(100));
+    }
+
+    #[test]
+    fn vanished_and_appeared_rows_are_told_apart() {
+        let found =
+            disagreement(range(0, 100), &[range(10, 20), range(50, 70)], &[range(15, 30), range(50, 60)]);
+        assert_eq!(found.unexplained, [range(10, 15), range(60, 70)]);
+        assert_eq!(found.stored_holes, [range(20, 30)]);
+    }
+}

@@ -1,0 +1,69 @@
+//! Candles of an exchange as values: assets, intervals and their grids, exact prices, gaps,
+//! the ledger of holes, forward-fill.
+//!
+//! Pure arithmetic: no I/O, no async, no clock. Decimals never pass through floats, times are UTC
+//! milliseconds, ranges are half-open, and every type holds its invariants by construction.
+//!
+//! # A series in twenty lines
+//!
+//! ```
+//! use ohlcv_domain::{forward_fill, gaps, Candle, Grid, Interval, Ohlc, TimeRange, Timestamp};
+//!
+//! // Twelve-hour candles open at 00:00 and 12:00 UTC.
+//! let grid = Grid::new(Interval::H12);
+//! let range = TimeRange::new("2018-02-08T00:00:00Z".parse()?, "2018-02-09T12:00:00Z".parse()?)?;
+//! let slots = grid.slots_in(range);
+//!
+//! // BTCUSDT around the one 12h candle that the exchange never had.
+//! let candle = |open_time: &str, [open, high, low, close, volume]: [&str; 5]| -> Result<Candle, Box<dyn std::error::Error>> {
+//!     let prices = Ohlc { open: open.parse()?, high: high.parse()?, low: low.parse()?, close: close.parse()? };
+//!     Ok(Candle::new(open_time.parse()?, prices, volume.parse()?)?)
+//! };
+//! let candles = [
+//!     candle("2018-02-08T00:00:00Z", ["7599.00", "7844.00", "7572.09", "7784.02", "1521.537318"])?,
+//!     candle("2018-02-09T00:00:00Z", ["7789.90", "8395.00", "7789.90", "8280.11", "3483.805239"])?,
+//! ];
+//!
+//! let missing: Vec<_> = gaps(slots, candles.iter().map(Candle::open_time)).collect();
+//! assert_eq!(missing[0].start().to_string(), "2018-02-08T12:00:00Z");
+//! assert_eq!(missing[0].len(), 1);
+//!
+//! let rows: Vec<_> = forward_fill(slots, None, candles).collect();
+//! assert!(rows[1].filled);
+//! assert_eq!(rows[1].candle.close().to_string(), "7784.02000000");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod asset;
+mod candle;
+mod commit;
+mod coverage;
+mod decimal;
+mod forward_fill;
+mod gaps;
+mod grid;
+mod intake;
+mod interval;
+mod pages;
+mod range;
+mod schedule;
+mod timestamp;
+
+pub use asset::{Asset, AssetError};
+pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
+pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Summary};
+pub use coverage::{
+    Cause, CauseError, Disagreement, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
+    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, answered_until, disagreement, missing_slots,
+    settle_holes, without_stored,
+};
+pub use decimal::{Decimal, DecimalError, Price, Volume};
+pub use forward_fill::{ForwardFill, Row, forward_fill};
+pub use gaps::{Gaps, gaps};
+pub use grid::Grid;
+pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
+pub use interval::{Interval, IntervalError};
+pub use pages::{Pages, pages};
+pub use range::{RangeError, SlotRange, TimeRange};
+pub use schedule::next_look;
+pub use timestamp::{Timestamp, TimestampError};
