@@ -172,10 +172,11 @@ pub struct Applied {
 pub struct Summary {
     /// The asset.
     pub asset: Asset,
-    /// The part of its series that the ledger speaks of.
-    pub span: TimeRange,
-    /// Up to where the exchange has answered, exclusive: nothing beyond it may be filled.
-    pub answered_until: Timestamp,
+    /// The part of its series that the ledger speaks of; none before anything was asked.
+    pub span: Option<TimeRange>,
+    /// Up to where the exchange has answered, exclusive: nothing beyond it may be filled. None
+    /// before anything was asked.
+    pub answered_until: Option<Timestamp>,
     /// When its first candle on the exchange opened, if that was asked.
     pub listing: Option<Timestamp>,
     /// Open time of the oldest stored candle.

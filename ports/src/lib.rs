@@ -1,1 +1,34 @@
-//! placeholder
+//! What the application needs from the world, in domain words.
+//!
+//! A port is a small, object-safe trait; its docs say what every implementation MUST do, and a
+//! contract suite in `testing` holds implementations to it.
+//!
+//! | port | stands for | implementations |
+//! | --- | --- | --- |
+//! | [`CandleSource`] | the exchange | Binance, the simulated market, `testing::ScriptedSource` |
+//! | [`CandleStore`] | the stored candles | SQLite, PostgreSQL, `testing::MemoryStore` |
+//! | [`Coverage`] | the ledger of holes, the summaries | the same |
+//! | [`Clock`] | the local clock | the system's, `testing::PausedClock` |
+//!
+//! Feature `mock` gives mockall mocks (`MockCandleSource`, …) to ask "was asked exactly this";
+//! feature `testing` gives fakes that behave, contract suites, and a clock that stands still.
+
+mod candle_source;
+mod candle_store;
+mod clock;
+mod coverage;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+#[cfg(feature = "mock")]
+pub use candle_source::MockCandleSource;
+pub use candle_source::{CandleSource, SourceError, SourcePage};
+#[cfg(feature = "mock")]
+pub use candle_store::MockCandleStore;
+pub use candle_store::{CandleStore, StoreError, Take};
+pub use clock::Clock;
+#[cfg(feature = "mock")]
+pub use clock::MockClock;
+pub use coverage::Coverage;
+#[cfg(feature = "mock")]
+pub use coverage::MockCoverage;

@@ -1,0 +1,177 @@
+//! Reading candles, forward-filled if asked.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use ohlcv_domain::{
+    Asset, Candle, Grid, Interval, Row, SlotRange, Summary, TimeRange, Timestamp, forward_fill,
+};
+use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
+
+/// Answers ranges of candles, page by page.
+#[derive(Clone, Debug)]
+pub struct QueryCandles {
+    store: Arc<dyn CandleStore>,
+    coverage: Arc<dyn Coverage>,
+    interval: Interval,
+    tracked: Vec<Asset>,
+}
+
+/// A range of candles that somebody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CandleQuery {
+    /// Whose candles.
+    pub asset: Asset,
+    /// Earliest open time, inclusive. Without it the newest rows before `end` are meant.
+    pub start: Option<Timestamp>,
+    /// Latest open time, exclusive. Without it there is no end.
+    pub end: Option<Timestamp>,
+    /// How many rows at most, filled ones included.
+    pub limit: NonZeroU32,
+    /// Whether gaps are filled with the last real close.
+    pub fill: bool,
+}
+
+/// One page of rows, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CandlePage {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// If more rows of the range follow: the `start` of a query that goes on exactly behind these.
+    pub next: Option<Timestamp>,
+    /// If the series has rows before these: the `end` of a query for the ones just before.
+    pub prev: Option<Timestamp>,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The asset is not tracked and nothing is stored of it.
+    #[error("{asset} is not tracked and has no data")]
+    UnknownAsset {
+        /// What was asked for.
+        asset: Asset,
+    },
+    /// The range ends where it begins, or before.
+    #[error("start {start} is not before end {end}")]
+    EmptyRange {
+        /// The start that was asked for.
+        start: Timestamp,
+        /// The end that was asked for.
+        end: Timestamp,
+    },
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl QueryCandles {
+    /// Answers from `store`, whose candles are of `interval`. An asset of `tracked` without data is
+    /// empty, any other one unknown.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn CandleStore>,
+        coverage: Arc<dyn Coverage>,
+        interval: Interval,
+        tracked: Vec<Asset>,
+    ) -> Self {
+        Self { store, coverage, interval, tracked }
+    }
+
+    /// The interval of every candle this answers with.
+    #[must_use]
+    pub const fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// The rows of a query. The same rows whatever the page size; a range without data is empty.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn run(&self, query: CandleQuery) -> Result<CandlePage, QueryError> {
+        let asset = query.asset;
+        let start = query.start.unwrap_or(Timestamp::MIN);
+        let end = query.end.unwrap_or(Timestamp::MAX);
+        if start >= end {
+            return Err(QueryError::EmptyRange { start, end });
+        }
+        let summary = self.coverage.summary(asset).await?;
+        let known = self.tracked.contains(&asset) || summary.as_ref().is_some_and(|known| known.candles > 0);
+        if !known {
+            return Err(QueryError::UnknownAsset { asset });
+        }
+        let Some(summary) = summary else { return Ok(CandlePage::default()) };
+        let Ok(range) = TimeRange::new(start, end) else { return Ok(CandlePage::default()) };
+        let take = if query.start.is_some() { Take::Oldest } else { Take::Newest };
+        if query.fill {
+            self.filled(&summary, range, take, query.limit).await
+        } else {
+            self.stored(&summary, range, take, query.limit).await
+        }
+    }
+
+    async fn stored(
+        &self,
+        summary: &Summary,
+        range: TimeRange,
+        take: Take,
+        limit: NonZeroU32,
+    ) -> Result<CandlePage, QueryError> {
+        let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
+        // One more than wanted tells whether rows follow.
+        let wanted = limit as u64 + 1;
+        let mut candles = self.store.page(summary.asset, range, take, wanted).await?;
+        let mut next = None;
+        if candles.len() > limit {
+            match take {
+                Take::Oldest => next = candles.pop().map(|candle| candle.open_time()),
+                Take::Newest => drop(candles.remove(0)),
+            }
+        }
+        let prev = candles.first().map(Candle::open_time);
+        let prev = prev.filter(|oldest| summary.first.is_some_and(|first| first < *oldest));
+        let rows = candles.into_iter().map(|candle| Row { candle, filled: false }).collect();
+        Ok(CandlePage { rows, next, prev })
+    }
+
+    async fn filled(
+        &self,
+        summary: &Summary,
+        range: TimeRange,
+        take: Take,
+        limit: NonZeroU32,
+    ) -> Result<CandlePage, QueryError> {
+        let Some(fillable) = self.fillable(summary) else { return Ok(CandlePage::default()) };
+        let wanted = fillable.from(range.start()).before(range.end());
+        let limit = i64::from(limit.get());
+        let grid = wanted.grid();
+        let page = match take {
+            Take::Oldest => wanted.before(grid.step(wanted.start(), limit)),
+            Take::Newest => wanted.from(grid.step(wanted.end(), -limit)),
+        };
+        if page.is_empty() {
+            return Ok(CandlePage::default());
+        }
+        let asset = summary.asset;
+        let candles = self.store.page(asset, page.time(), Take::Oldest, page.len()).await?;
+        let carried = match candles.first() {
+            Some(first) if first.open_time() == page.start() => None,
+            _ => {
+                let before = TimeRange::new(Timestamp::MIN, page.start()).unwrap_or(TimeRange::ALL);
+                self.store.page(asset, before, Take::Newest, 1).await?.first().map(Candle::close)
+            }
+        };
+        let rows = forward_fill(page, carried, candles).collect();
+        let next = (page.end() < wanted.end()).then_some(page.end());
+        let prev = (page.start() > fillable.start()).then_some(page.start());
+        Ok(CandlePage { rows, next, prev })
+    }
+
+    /// What may be filled: from the first candle ever stored to the last slot that the exchange
+    /// answered about.
+    fn fillable(&self, summary: &Summary) -> Option<SlotRange> {
+        let grid = Grid::from_first(self.interval, summary.listing.or(summary.first)?);
+        let all = TimeRange::new(summary.first?, summary.answered_until?).ok()?;
+        Some(grid.slots_in(all))
+    }
+}

@@ -1,0 +1,39 @@
+//! What is known about each series without reading its candles.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use ohlcv_domain::{Asset, BackfillState, Hole, Summary, TimeRange};
+
+use crate::StoreError;
+
+/// The ledger of holes and the summary of each asset, as [`CandleStore::apply`] keeps them.
+///
+/// [`CandleStore::apply`]: crate::CandleStore::apply
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Coverage: Debug + Send + Sync {
+    /// What is known of one asset; none before anything was written about it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn summary(&self, asset: Asset) -> Result<Option<Summary>, StoreError>;
+
+    /// What is known of every asset, sorted by name. MUST NOT cost more the more candles there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn summaries(&self) -> Result<Vec<Summary>, StoreError>;
+
+    /// At most `limit` holes that overlap a range, ascending, whole even where they reach beyond it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError>;
+
+    /// Notes how far the backfill of an asset is, also before its first commit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn record_backfill(&self, asset: Asset, state: BackfillState) -> Result<(), StoreError>;
+}
