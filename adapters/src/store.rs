@@ -1,1 +1,139 @@
-//! Being written.
+//! The store on SQLite and PostgreSQL.
+
+mod apply;
+mod connect;
+mod error;
+mod installation;
+mod ledger;
+mod rows;
+mod series;
+mod values;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ohlcv_domain::{Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Hole, Summary, TimeRange};
+use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
+use sea_orm::{DatabaseConnection, DbErr};
+
+pub use connect::connect;
+pub use error::store_error;
+pub use installation::{InstallationError, claim_installation};
+use values::Dialect;
+
+/// The longest a read or the write of one page may take.
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest a comparison of stored open times may take; it reads an index from end to end.
+const SCAN_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// Candles, ledger and summaries in a SQLite or PostgreSQL database.
+///
+/// Prices are `NUMERIC` on PostgreSQL and text on SQLite, exact to the digit on both. Writes of one
+/// asset take turns, also between processes; readers wait for nobody.
+pub struct SqlStore {
+    db: DatabaseConnection,
+    schema: String,
+    // SQLite has one writer at a time; waiting here is fair, waiting in the database is not.
+    write_turn: Option<tokio::sync::Mutex<()>>,
+}
+
+impl SqlStore {
+    /// The store in `db`, which has to be at the migration `schema` to be ready.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, schema: String) -> Self {
+        let write_turn = match Dialect::of(&db) {
+            Dialect::Sqlite => Some(tokio::sync::Mutex::new(())),
+            Dialect::Postgres => None,
+        };
+        Self { db, schema, write_turn }
+    }
+}
+
+impl fmt::Debug for SqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlStore").field("dialect", &Dialect::of(&self.db)).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl CandleStore for SqlStore {
+    async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = match &self.write_turn {
+                Some(turn) => Some(turn.lock().await),
+                None => None,
+            };
+            apply::apply(&self.db, &commit).await
+        })
+        .await
+    }
+
+    async fn page(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+    ) -> Result<Vec<Candle>, StoreError> {
+        within(STATEMENT_TIME_MAX, rows::page(&self.db, asset, range, take, limit)).await
+    }
+
+    async fn breaks(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        longest_step: Duration,
+    ) -> Result<Breaks, StoreError> {
+        within(SCAN_TIME_MAX, rows::breaks(&self.db, asset, range, longest_step)).await
+    }
+
+    async fn changes(&self, asset: Asset, seq: u64, limit: u64) -> Result<Vec<Change>, StoreError> {
+        within(STATEMENT_TIME_MAX, series::changes(&self.db, asset, seq, limit)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        within(STATEMENT_TIME_MAX, installation::require_schema(&self.db, &self.schema)).await
+    }
+}
+
+#[async_trait]
+impl Coverage for SqlStore {
+    async fn summary(&self, asset: Asset) -> Result<Option<Summary>, StoreError> {
+        within(STATEMENT_TIME_MAX, series::summary(&self.db, asset)).await
+    }
+
+    async fn summaries(&self) -> Result<Vec<Summary>, StoreError> {
+        within(STATEMENT_TIME_MAX, series::summaries(&self.db)).await
+    }
+
+    async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError> {
+        within(STATEMENT_TIME_MAX, ledger::overlapping(&self.db, asset, range, limit)).await
+    }
+
+    async fn record_backfill(&self, asset: Asset, state: BackfillState) -> Result<(), StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = match &self.write_turn {
+                Some(turn) => Some(turn.lock().await),
+                None => None,
+            };
+            series::record_backfill(&self.db, asset, &state).await
+        })
+        .await
+    }
+}
+
+/// Runs a statement group within a bound; what takes longer is given up and rolled back.
+async fn within<T>(
+    time_max: Duration,
+    work: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(time_max, work).await {
+        Ok(result) => result.map_err(store_error),
+        Err(_) => Err(StoreError::Unavailable {
+            reason: format!("no answer within {} s", time_max.as_secs()),
+            source: None,
+        }),
+    }
+}

@@ -234,6 +234,18 @@ pub fn settle_holes(before: &[Hole], asked: TimeRange, findings: &[Finding], at:
     settled
 }
 
+/// The time that two states of the ledger describe differently, if they do. How often a hole was
+/// asked for does not count: it is nothing that a reader of candles can see.
+#[must_use]
+pub fn changed_holes(before: &[Hole], after: &[Hole]) -> Option<TimeRange> {
+    let same = |one: &Hole, other: &Hole| {
+        (one.range, one.cause, &one.detail) == (other.range, other.cause, &other.detail)
+    };
+    let gone = before.iter().filter(|hole| !after.iter().any(|other| same(hole, other)));
+    let come = after.iter().filter(|hole| !before.iter().any(|other| same(hole, other)));
+    gone.chain(come).map(|hole| hole.range).reduce(TimeRange::hull)
+}
+
 /// The findings less the slots at which a candle is stored: what is stored is no hole.
 /// `stored` must ascend.
 #[must_use]

@@ -54,8 +54,8 @@ pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
 pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Summary};
 pub use coverage::{
     Cause, CauseError, Disagreement, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
-    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, answered_until, disagreement, missing_slots,
-    settle_holes, without_stored,
+    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, answered_until, changed_holes, disagreement,
+    missing_slots, settle_holes, without_stored,
 };
 pub use decimal::{Decimal, DecimalError, Price, Volume};
 pub use forward_fill::{ForwardFill, Row, forward_fill};

@@ -89,15 +89,9 @@ pub enum StoreError {
         source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// Something stored is not what this program writes.
-    #[error("{table}.{column} holds {value}, which is not possible: {reason}")]
+    #[error("the database holds something impossible: {reason}")]
     Corrupt {
-        /// The table.
-        table: &'static str,
-        /// The column.
-        column: &'static str,
-        /// What it holds.
-        value: String,
-        /// Why that cannot be.
+        /// Where, what, and why that cannot be.
         reason: String,
     },
     /// The database refused: a bug here, missing rights, or a schema of another version.

@@ -2,11 +2,31 @@
 //!
 //! | use-case | promise |
 //! | --- | --- |
+//! | [`Backfill`] | a historic span, page by page; run again it asks only for what is missing |
+//! | [`CatchUp`] | from the newest stored candle to the last closed one, then the due holes |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
+//!
+//! The fetching ones share four steps, a file each: `extend` puts new slots on the ledger, `audit`
+//! compares ledger and rows, `fill_gaps` works the ledger off, and `ingest` takes one page from the
+//! source through the door into the store. All arithmetic is the domain's.
 
+mod audit;
+mod backfill;
+mod catch_up;
+mod exchange_time;
+mod extend;
+mod fetch;
+mod fill_gaps;
+mod ingest;
 mod list_assets;
 mod query_candles;
+mod report;
 
+pub use backfill::{Backfill, BackfillGoal};
+pub use catch_up::CatchUp;
+pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
+pub use fetch::{FetchContext, FetchPolicy};
 pub use list_assets::{AssetCoverage, ListAssets};
 pub use query_candles::{CandlePage, CandleQuery, QueryCandles, QueryError};
+pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, RunReport};

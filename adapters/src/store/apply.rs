@@ -1,0 +1,161 @@
+//! The one write of candles, as one transaction.
+
+use ohlcv_domain::{
+    Applied, Candle, Cause, Change, Commit, Finding, SlotRange, TimeRange, Timestamp, answered_until,
+    changed_holes, settle_holes, without_stored,
+};
+use ohlcv_ports::Take;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+
+use super::{ledger, rows, series};
+
+/// A transaction that writes: on SQLite it is the only writer from its first moment on, or a read
+/// at its start could not be upgraded once somebody else wrote.
+pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    db.begin_with_options(options).await
+}
+
+pub(super) async fn apply(db: &DatabaseConnection, commit: &Commit) -> Result<Applied, DbErr> {
+    let transaction = begin(db).await?;
+    let asset = commit.asset();
+    let before = series::lock(&transaction, asset).await?;
+    let mut after = before.clone();
+
+    let written = write_candles(&transaction, commit).await?;
+    let settled = settle_ledger(&transaction, commit, before.summary.span).await?;
+
+    let summary = &mut after.summary;
+    summary.span = settled.span;
+    summary.listing = commit.listing().or(summary.listing);
+    if commit.recount() {
+        let count = rows::count(&transaction, asset, TimeRange::ALL).await?;
+        (summary.candles, summary.first, summary.last) = (count.rows, count.first, count.last);
+    } else {
+        let open_times = || commit.candles().iter().map(Candle::open_time);
+        summary.candles += written.applied.new;
+        summary.first = summary.first.into_iter().chain(open_times()).min();
+        summary.last = summary.last.into_iter().chain(open_times()).max();
+    }
+    if let Some(span) = summary.span {
+        let tail = ledger::tail(&transaction, asset).await?;
+        summary.answered_until = Some(answered_until(span.end(), tail));
+    }
+
+    let changed = [written.changed, settled.changed].into_iter().flatten().reduce(TimeRange::hull);
+    if let Some(range) = changed {
+        after.change_seq += 1;
+        let change = Change { seq: after.change_seq, range, at: commit.observed_at() };
+        series::log_change(&transaction, asset, &change).await?;
+    }
+    if written.changed.is_some()
+        && let Some(newest) = after.summary.last
+    {
+        series::note_fetched(&transaction, asset, newest, commit.observed_at()).await?;
+    }
+    if after != before {
+        series::update(&transaction, &after).await?;
+    }
+    transaction.commit().await?;
+    Ok(written.applied)
+}
+
+struct Written {
+    applied: Applied,
+    changed: Option<TimeRange>,
+}
+
+/// Writes the candles that are new or different; what is stored just so is left alone.
+async fn write_candles(transaction: &impl ConnectionTrait, commit: &Commit) -> Result<Written, DbErr> {
+    let mut written = Written { applied: Applied::default(), changed: None };
+    let (Some(first), Some(last)) = (commit.candles().first(), commit.candles().last()) else {
+        return Ok(written);
+    };
+    let range = slot(commit.asked(), first.open_time()).hull(slot(commit.asked(), last.open_time()));
+    let slots = commit.asked().len();
+    let stored = rows::page(transaction, commit.asset(), range, Take::Oldest, slots).await?;
+
+    let mut fresh: Vec<Candle> = Vec::new();
+    for candle in commit.candles() {
+        let same_slot = stored.binary_search_by_key(&candle.open_time(), Candle::open_time);
+        match same_slot.ok().map(|at| stored[at]) {
+            Some(old) if says_the_same(&old, candle) => {
+                written.applied.unchanged += 1;
+                continue;
+            }
+            Some(_) => written.applied.changed += 1,
+            None => written.applied.new += 1,
+        }
+        fresh.push(*candle);
+    }
+    rows::upsert(transaction, commit.asset(), &fresh).await?;
+    let slots = fresh.iter().map(|candle| slot(commit.asked(), candle.open_time()));
+    written.changed = slots.reduce(TimeRange::hull);
+    Ok(written)
+}
+
+/// A source that does not tell the rest of a kline says nothing against what is stored of it.
+fn says_the_same(old: &Candle, new: &Candle) -> bool {
+    let details = new.details().is_none() || old.details() == new.details();
+    old.prices() == new.prices() && old.volume() == new.volume() && details
+}
+
+fn slot(asked: SlotRange, open_time: Timestamp) -> TimeRange {
+    let end = asked.grid().next(open_time);
+    TimeRange::new(open_time, end).unwrap_or(asked.time())
+}
+
+struct Settled {
+    span: Option<TimeRange>,
+    changed: Option<TimeRange>,
+}
+
+/// Writes what is now known of the holes, after the candles were written.
+async fn settle_ledger(
+    transaction: &impl ConnectionTrait,
+    commit: &Commit,
+    span: Option<TimeRange>,
+) -> Result<Settled, DbErr> {
+    let asked = commit.asked().time();
+    if asked.is_empty() {
+        return Ok(Settled { span, changed: None });
+    }
+    let asset = commit.asset();
+    let grid = commit.asked().grid();
+    let hull = span.map_or(asked, |span| span.hull(asked));
+    let between = span.and_then(|span| hull.without(ascending(span, asked)).first().copied());
+
+    let reach = between.map_or(asked, |between| between.hull(asked));
+    let before = ledger::touching(transaction, asset, reach).await?;
+    let mut after = before.clone();
+    let mut findings: Vec<(TimeRange, Vec<Finding>)> = Vec::new();
+    findings.extend(between.map(|range| (range, vec![unasked(range)])));
+    findings.push((asked, commit.findings().to_vec()));
+    for (range, found) in findings {
+        let (Some(first), Some(last)) = (found.first(), found.last()) else {
+            after = settle_holes(&after, range, &[], commit.observed_at());
+            continue;
+        };
+        let stored = rows::open_times(transaction, asset, first.range.hull(last.range)).await?;
+        let missing = without_stored(&found, grid, &stored);
+        after = settle_holes(&after, range, &missing, commit.observed_at());
+    }
+    if after != before {
+        ledger::replace(transaction, asset, &before, &after).await?;
+    }
+    Ok(Settled { span: Some(hull), changed: changed_holes(&before, &after) })
+}
+
+fn unasked(range: TimeRange) -> Finding {
+    Finding { range, cause: Cause::Pending, detail: String::new() }
+}
+
+fn ascending(one: TimeRange, other: TimeRange) -> [TimeRange; 2] {
+    if one.start() <= other.start() { [one, other] } else { [other, one] }
+}

@@ -1,0 +1,51 @@
+//! What is really stored decides: the ledger is compared with the stored open times themselves.
+
+use std::num::NonZeroU32;
+
+use ohlcv_domain::{Cause, Commit, SlotRange, TimeRange, disagreement, missing_slots, pages};
+
+use crate::fetch::{AssetRun, Break};
+
+/// How many slots are compared at a time; bounds what one comparison can return.
+const WINDOW_SLOTS: NonZeroU32 = NonZeroU32::new(1_000_000).unwrap();
+
+impl AssetRun<'_> {
+    /// Compares rows, ledger and summary of `slots`, which must be the whole span, and mends the
+    /// latter two: slots whose row vanished become pending, holes whose row appeared close.
+    pub(crate) async fn audit(&self, slots: SlotRange) -> Result<(), Break> {
+        let mut rows = 0;
+        let mut first = None;
+        let mut last = None;
+        let mut wrong: Vec<TimeRange> = Vec::new();
+        for window in pages(slots, WINDOW_SLOTS) {
+            let longest = window.grid().interval().longest();
+            let breaks = self.context.store.breaks(self.asset, window.time(), longest).await?;
+            rows += breaks.rows;
+            first = first.or(breaks.first);
+            last = breaks.last.or(last);
+            let missing: Vec<_> = missing_slots(window, &breaks).into_iter().map(SlotRange::time).collect();
+            let holes = self.holes(window.time()).await?;
+            let holes: Vec<_> =
+                holes.iter().filter_map(|hole| hole.range.intersection(window.time())).collect();
+            let found = disagreement(window.time(), &missing, &holes);
+            wrong.extend(found.unexplained);
+            wrong.extend(found.stored_holes);
+        }
+        let now = self.context.clock.now();
+        for range in &wrong {
+            tracing::warn!(asset = %self.asset, "rows and ledger of {} disagree in {range}: mended", self.asset);
+            let range = slots.grid().slots_in(*range);
+            let pending = Commit::of_finding(self.asset, range, Cause::Pending, "", now);
+            self.context.store.apply(pending).await?;
+        }
+        let summary = self.summary().await?;
+        let counted =
+            summary.is_some_and(|known| (known.candles, known.first, known.last) == (rows, first, last));
+        if !counted {
+            let nothing = slots.before(slots.start());
+            let recount = Commit::of_finding(self.asset, nothing, Cause::Pending, "", now).with_recount();
+            self.context.store.apply(recount).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! From the newest stored candle to the last closed one.
+
+use ohlcv_domain::{Asset, Grid, TimeRange};
+
+use crate::BackfillGoal;
+use crate::backfill::backfill_asset;
+use crate::fetch::{AssetRun, Break, FetchContext};
+use crate::fill_gaps::Which;
+use crate::report::{AssetError, AssetReport, Outcome, RunReport};
+
+/// Brings assets up to date: the newest closed candles, then the holes whose time has come. Never
+/// an open candle; with nothing to do it asks for no candles. Its cost does not grow with what is
+/// stored. An asset that was never fetched is backfilled.
+#[derive(Clone, Debug)]
+pub struct CatchUp {
+    context: FetchContext,
+    goal: BackfillGoal,
+}
+
+impl CatchUp {
+    /// A catch-up that backfills new assets towards `goal`.
+    #[must_use]
+    pub fn new(context: FetchContext, goal: BackfillGoal) -> Self {
+        Self { context, goal }
+    }
+
+    /// Works on all assets; what fails for one is in its report and stops no other.
+    ///
+    /// # Errors
+    /// [`AssetError`] if the exchange does not even tell its time: then nothing was done.
+    pub async fn run(&self, assets: &[Asset]) -> Result<RunReport, AssetError> {
+        self.context.for_each_asset(assets, |run| self.asset(run)).await
+    }
+
+    async fn asset(&self, mut run: AssetRun<'_>) -> AssetReport {
+        match catch_up(&mut run).await {
+            Ok(None) => backfill_asset(run, self.goal).await,
+            Ok(Some(outcome)) => {
+                let behind = run.is_behind().await.unwrap_or(true);
+                run.report(behind, Ok(outcome))
+            }
+            Err(ended) => run.report(true, Err(ended)),
+        }
+    }
+}
+
+/// None if there is nothing yet to catch up from.
+async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<Outcome>, Break> {
+    let summary = run.summary().await?;
+    let Some((span, listing)) = summary.and_then(|known| known.span.zip(known.listing)) else {
+        return Ok(None);
+    };
+    let grid = Grid::from_first(run.context.policy.interval, listing);
+    let closed = run.closed_until(grid);
+    let end = closed.as_ref().map_or(span.end(), |closed_until| span.end().max(*closed_until));
+    let slots = grid.slots_in(TimeRange::new(span.start(), end).unwrap_or(span));
+    run.extend(slots, listing).await?;
+    run.fill_gaps(slots, Which::Due).await?;
+    closed?;
+    Ok(Some(Outcome::Done))
+}

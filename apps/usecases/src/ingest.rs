@@ -1,0 +1,60 @@
+//! One page on its way from the source through the door into the store.
+
+use ohlcv_domain::{Commit, SlotRange, check_page};
+use ohlcv_ports::{SourceError, SourcePage};
+
+use crate::fetch::{AssetRun, Break};
+
+/// What was asked for in vain, and why.
+pub(crate) struct Unanswered {
+    /// The slots that no answer came for.
+    pub(crate) slots: SlotRange,
+    /// Why none came.
+    pub(crate) cause: Break,
+}
+
+impl AssetRun<'_> {
+    /// Asks for `slots`, at most one page of them, and commits every answer as it comes.
+    pub(crate) async fn ingest(&mut self, slots: SlotRange) -> Result<(), Unanswered> {
+        let mut left = slots;
+        // Ends: every answer takes at least one slot off what is left, or is an error.
+        while !left.is_empty() {
+            let answered = self.ingest_answer(left).await;
+            let answered = answered.map_err(|cause| Unanswered { slots: left, cause })?;
+            self.advance(answered.len());
+            left = left.from(answered.end());
+        }
+        Ok(())
+    }
+
+    /// Asks once and commits the answer; returns the slots that it was about.
+    async fn ingest_answer(&mut self, asked: SlotRange) -> Result<SlotRange, Break> {
+        let page = self.ask(asked).await?;
+        let answered = asked.before(page.answered_until);
+        if answered.is_empty() {
+            let reason = format!("an answer for {asked} that says nothing about its first slot");
+            return Err(SourceError::Unavailable { reason, source: None }.into());
+        }
+        let checked = check_page(answered, self.closing(), page.rows);
+        for rejection in &checked.rejected {
+            tracing::warn!(asset = %self.asset, rule = %rejection.rule, "rejected a row of {}: {rejection}", self.asset);
+        }
+        let rejected = checked.rejected.clone();
+        let observed_at = self.context.clock.now();
+        let commit = Commit::of_page(self.asset, answered, checked, observed_at).map_err(|error| {
+            // Cannot happen: the door accounts for every slot it was given; its property test.
+            SourceError::Refused { reason: error.to_string() }
+        })?;
+        let applied = self.context.store.apply(commit).await?;
+        self.gains.add_page(applied, &rejected);
+        Ok(answered)
+    }
+
+    async fn ask(&self, asked: SlotRange) -> Result<SourcePage, Break> {
+        let page = self.context.source.page(self.asset, asked);
+        match self.context.stop.run_until_cancelled(page).await {
+            Some(page) => Ok(page?),
+            None => Err(Break::Stopped),
+        }
+    }
+}

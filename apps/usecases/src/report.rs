@@ -1,0 +1,114 @@
+//! What a run tells: progress while it goes on, a report when it has ended.
+
+use std::sync::Arc;
+
+use ohlcv_domain::{Applied, Asset, Rejection, Timestamp};
+use ohlcv_ports::{SourceError, StoreError};
+
+use crate::ExchangeTime;
+
+/// How far a run is with one asset, in slots of its grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The asset.
+    pub asset: Asset,
+    /// Slots that were answered about in this run.
+    pub done: u64,
+    /// Slots that this run set out to ask about.
+    pub expected: u64,
+}
+
+/// Where progress goes. Called often; must not block.
+pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// What a run did with all its assets.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The clocks at the start of the run.
+    pub time: ExchangeTime,
+    /// One report an asset, in the order they were given.
+    pub assets: Vec<AssetReport>,
+}
+
+impl RunReport {
+    /// Whether some asset still lacks the newest closed candles.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.assets.iter().any(|report| report.behind)
+    }
+
+    /// Whether some asset failed.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.assets.iter().any(|report| matches!(report.outcome, Outcome::Failed(_)))
+    }
+}
+
+/// What a run did with one asset.
+#[derive(Debug)]
+pub struct AssetReport {
+    /// The asset.
+    pub asset: Asset,
+    /// What was stored and turned away, also if it failed in the end.
+    pub gains: Gains,
+    /// Whether the newest closed candles are still missing.
+    pub behind: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gains {
+    /// Pages asked for.
+    pub pages: u64,
+    /// What they changed in the store.
+    pub stored: Applied,
+    /// Rows that were turned away at the door.
+    pub rejected: u64,
+}
+
+impl Gains {
+    pub(crate) fn add_page(&mut self, applied: Applied, rejected: &[Rejection]) {
+        self.pages += 1;
+        self.stored.new += applied.new;
+        self.stored.changed += applied.changed;
+        self.stored.unchanged += applied.unchanged;
+        self.rejected += rejected.len() as u64;
+    }
+}
+
+/// How the work on one asset ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Everything that could be had is stored.
+    Done,
+    /// All was asked, but there is less than was wanted; why.
+    Incomplete(String),
+    /// It was stopped from outside; run again, it goes on where it was.
+    Stopped,
+    /// Something failed; what was stored before stays.
+    Failed(AssetError),
+}
+
+/// Why the work on one asset failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AssetError {
+    /// The exchange did not answer, or not usably.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The store did not do what it was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The clocks differ too much to say which candle is closed.
+    #[error(
+        "the exchange's clock shows {exchange}, the local one {local}: more than 15 minutes apart, \
+         so nothing new is stored; set the local clock, or check BINANCE_API_BASE_URL"
+    )]
+    Clocks {
+        /// The exchange's clock.
+        exchange: Timestamp,
+        /// The local clock.
+        local: Timestamp,
+    },
+}
