@@ -83,12 +83,13 @@ impl FetchContext {
         F: Future<Output = AssetReport>,
     {
         let time = ExchangeTime::read(self.source.as_ref(), self.clock.as_ref()).await?;
-        let runs = assets.iter().enumerate().map(|(position, &asset)| {
+        let mut runs = Vec::with_capacity(assets.len());
+        for (position, &asset) in assets.iter().enumerate() {
             let progress = Progress { asset, done: 0, expected: 0 };
             let run = AssetRun { context: self, asset, time, gains: Gains::default(), progress };
             let reported = work(run);
-            async move { (position, reported.await) }
-        });
+            runs.push(async move { (position, reported.await) });
+        }
         let at_once = self.policy.assets_at_once.max(1);
         let mut reports: Vec<(usize, AssetReport)> =
             futures::stream::iter(runs).buffer_unordered(at_once).collect().await;

@@ -31,10 +31,11 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Whether some asset still lacks the newest closed candles.
+    /// Whether looking again soon may bring more: newest candles are missing, for a reason that can
+    /// pass.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.assets.iter().any(|report| report.behind)
+    pub fn is_worth_repeating(&self) -> bool {
+        self.assets.iter().any(|report| report.behind && report.can_pass())
     }
 
     /// Whether some asset failed.
@@ -55,6 +56,17 @@ pub struct AssetReport {
     pub behind: bool,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+impl AssetReport {
+    fn can_pass(&self) -> bool {
+        !matches!(
+            self.outcome,
+            Outcome::Failed(AssetError::Source(
+                SourceError::UnknownAsset { .. } | SourceError::Blocked { .. } | SourceError::Refused { .. }
+            ))
+        )
+    }
 }
 
 /// What came in.

@@ -1,0 +1,307 @@
+//! The raw client: a method per endpoint, paced, retried, bounded.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ohlcv_domain::Timestamp;
+use ohlcv_ports::Clock;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, Url};
+use tracing::{debug, warn};
+
+use super::budget::{Budget, Pass, Paused};
+use super::error::{BinanceConfigError, CallError, Failure};
+use super::model::KlineRow;
+use super::parse::{self, BodyError};
+use super::query::{KlinesQuery, Request};
+use super::retry::{Retries, Verdict, pause_after, verdict};
+use super::source::BinanceLimits;
+
+const USER_AGENT: &str = concat!("ohlcv/", env!("CARGO_PKG_VERSION"));
+
+/// Weight used in the exchange's current minute; the second is the older name of the first.
+const USED_WEIGHT_HEADERS: [&str; 2] = ["x-mbx-used-weight-1m", "x-mbx-used-weight"];
+
+/// The exchange counts weight by the minutes of its own clock.
+const WEIGHT_WINDOW_MS: i64 = 60_000;
+
+/// Waited beyond the end of the exchange's minute, for its clock is known to within a round trip.
+const WEIGHT_WINDOW_MARGIN: Duration = Duration::from_millis(500);
+
+/// Binance's REST API, as far as it is needed.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    budget: Budget,
+    weight_per_minute: u32,
+    limits: BinanceLimits,
+    clock: Arc<dyn Clock>,
+    // Exchange's clock minus local clock, as of the last answer of `time`.
+    clock_offset_ms: AtomicI64,
+}
+
+/// How fast a client may ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) weight_per_minute: u32,
+    pub(crate) request_delay: Duration,
+    pub(crate) concurrent_requests_max: NonZeroUsize,
+}
+
+impl Client {
+    pub(crate) fn new(
+        base_url: &str,
+        pace: Pace,
+        limits: BinanceLimits,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BinanceConfigError> {
+        let base = parse_base_url(base_url)?;
+        let http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .default_headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]))
+            .connect_timeout(limits.connect_timeout)
+            .timeout(limits.request_timeout)
+            .redirect(Policy::none())
+            // Each attempt has to pass the budget.
+            .retry(reqwest::retry::never())
+            .gzip(true)
+            .build()
+            .map_err(|error| BinanceConfigError::HttpClient(Box::new(error)))?;
+        let budget = Budget::new(pace.weight_per_minute, pace.request_delay, pace.concurrent_requests_max);
+        Ok(Self {
+            http,
+            base,
+            budget,
+            weight_per_minute: pace.weight_per_minute,
+            limits,
+            clock,
+            clock_offset_ms: AtomicI64::new(0),
+        })
+    }
+
+    /// `GET /api/v3/time`.
+    pub(crate) async fn time(&self) -> Result<Timestamp, CallError> {
+        let time = self.call(&Request::time(), parse::server_time).await?;
+        let offset_ms = time.millis() - self.clock.now().millis();
+        self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+        Ok(time)
+    }
+
+    /// `GET /api/v3/klines`.
+    pub(crate) async fn klines(&self, query: &KlinesQuery) -> Result<Vec<KlineRow>, CallError> {
+        self.call(&Request::klines(query), parse::klines).await
+    }
+
+    /// Asks until there is an answer, or asking again makes no sense, or the limits are reached.
+    async fn call<T>(
+        &self,
+        request: &Request,
+        decode: fn(&[u8]) -> Result<T, BodyError>,
+    ) -> Result<T, CallError> {
+        let pause_max = self.limits.wait_max;
+        let pass =
+            self.budget.acquire(request.weight, pause_max).await.map_err(|paused| self.paused(paused))?;
+        let mut retries = Retries::begin(&self.limits);
+        let mut outcome = self.attempt(pass, request, decode, retries.attempts()).await;
+        loop {
+            let failure = match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let verdict = verdict(&failure);
+            let delay = if verdict == Verdict::GiveUp { None } else { retries.next_delay() };
+            let Some(delay) = delay else {
+                return Err(self.give_up(failure, verdict, &retries));
+            };
+            if verdict == Verdict::Retry {
+                let delay_s = delay.as_secs_f64();
+                let (request, attempt) = (request.describe(), retries.attempts());
+                warn!(request, attempt, "{failure}; asking Binance again in {delay_s:.1} s");
+            }
+            tokio::time::sleep(delay).await;
+            let pause_max = self.limits.wait_max.min(retries.time_left());
+            let pass =
+                self.budget.acquire(request.weight, pause_max).await.map_err(|paused| self.paused(paused))?;
+            outcome = self.attempt(pass, request, decode, retries.attempts()).await;
+        }
+    }
+
+    fn give_up(&self, failure: Failure, verdict: Verdict, retries: &Retries) -> CallError {
+        if verdict == Verdict::Pause
+            && let Some(paused) = self.budget.paused()
+        {
+            return self.paused(Paused { left: paused.left, reason: failure.to_string() });
+        }
+        CallError::Failed { failure, attempts: retries.attempts(), elapsed: retries.elapsed() }
+    }
+
+    fn paused(&self, paused: Paused) -> CallError {
+        CallError::Paused { until: self.clock.now().saturating_add(paused.left), reason: paused.reason }
+    }
+
+    /// One request. What the answer says about the pace is heeded before anything else, while this
+    /// request still counts as under way.
+    async fn attempt<T>(
+        &self,
+        _pass: Pass<'_>,
+        request: &Request,
+        decode: fn(&[u8]) -> Result<T, BodyError>,
+        attempt: u32,
+    ) -> Result<T, Failure> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{}", self.base.path(), request.path));
+        let outcome = self.http.get(url).query(&request.parameters).send().await;
+        let response = match outcome {
+            Ok(response) => response,
+            Err(error) => {
+                debug!(request = request.describe(), attempt, "no answer from Binance");
+                return Err(error.into());
+            }
+        };
+        let status = response.status();
+        let used_weight = used_weight(response.headers());
+        debug!(
+            request = request.describe(),
+            attempt,
+            status = status.as_u16(),
+            used_weight,
+            "answer from Binance"
+        );
+        if used_weight.is_some_and(|used| used >= self.weight_per_minute) {
+            self.wait_for_next_window(used_weight.unwrap_or_default());
+        }
+        if status.is_success() {
+            return read_answer(response, self.limits.body_bytes_max, decode).await;
+        }
+        let failure = self.read_refusal(response).await;
+        if verdict(&failure) == Verdict::Pause {
+            let pause = pause_after(&failure, &self.limits, self.exchange_now());
+            self.budget.pause(pause, &failure.to_string());
+        }
+        Err(failure)
+    }
+
+    fn wait_for_next_window(&self, used_weight: u32) {
+        let into_window_ms = self.exchange_now().millis().rem_euclid(WEIGHT_WINDOW_MS);
+        // Holds: the remainder is 0 to 59,999.
+        let left = Duration::from_millis((WEIGHT_WINDOW_MS - into_window_ms).unsigned_abs());
+        let reason =
+            format!("{used_weight} of {} request weight are used this minute", self.weight_per_minute);
+        self.budget.pause(left + WEIGHT_WINDOW_MARGIN, &reason);
+    }
+
+    /// The exchange's time as far as it is known without asking.
+    fn exchange_now(&self) -> Timestamp {
+        let now = self.clock.now();
+        let offset_ms = self.clock_offset_ms.load(Ordering::Relaxed);
+        Timestamp::from_millis(now.millis().saturating_add(offset_ms)).unwrap_or(now)
+    }
+
+    async fn read_refusal(&self, response: Response) -> Failure {
+        let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after =
+            retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        let location = response.headers().get(LOCATION).map(|to| parse::excerpt(to.as_bytes()));
+        // The status says what to do, also when the body breaks off.
+        let body = read_body(response, self.limits.body_bytes_max).await.unwrap_or_default();
+        let error = parse::api_error(&body);
+        let said = match (&error, location) {
+            (Some(error), _) => parse::excerpt(error.msg.as_bytes()),
+            (None, Some(to)) if status.is_redirection() => format!("a redirect to {to}"),
+            (None, _) if body.is_empty() => "an empty body".to_owned(),
+            (None, _) => parse::excerpt(&body),
+        };
+        Failure::Status { status: status.as_u16(), code: error.map(|error| error.code), said, retry_after }
+    }
+}
+
+/// The address that endpoints are appended to; its path ends with a slash.
+fn parse_base_url(value: &str) -> Result<Url, BinanceConfigError> {
+    let wrong =
+        |reason: &str| BinanceConfigError::BaseUrl { value: value.to_owned(), reason: reason.to_owned() };
+    let mut base = Url::parse(value.trim()).map_err(|error| wrong(&format!("is no address ({error})")))?;
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(wrong("is neither http nor https"));
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        return Err(wrong("has a query or a fragment"));
+    }
+    let path = format!("{}/", base.path().trim_end_matches('/'));
+    base.set_path(&path);
+    Ok(base)
+}
+
+fn used_weight(headers: &HeaderMap) -> Option<u32> {
+    // Names in a HeaderMap compare without regard to case.
+    let value = USED_WEIGHT_HEADERS.iter().find_map(|name| headers.get(*name))?;
+    value.to_str().ok()?.trim().parse().ok()
+}
+
+async fn read_answer<T>(
+    response: Response,
+    bytes_max: usize,
+    decode: fn(&[u8]) -> Result<T, BodyError>,
+) -> Result<T, Failure> {
+    let content_type = response.headers().get(CONTENT_TYPE).map(|value| parse::excerpt(value.as_bytes()));
+    let is_other = content_type.as_ref().is_some_and(|kind| !kind.to_ascii_lowercase().contains("json"));
+    let status = response.status();
+    let body = read_body(response, bytes_max).await?;
+    let unusable = |what: &str| match parse::excerpt(&body) {
+        head if head.is_empty() => Failure::Unusable { status: status.as_u16(), reason: what.to_owned() },
+        head => Failure::Unusable { status: status.as_u16(), reason: format!("{what}: {head}") },
+    };
+    if is_other {
+        return Err(unusable(&format!("content of type {}", content_type.unwrap_or_default())));
+    }
+    decode(&body).map_err(|error| unusable(&error.to_string()))
+}
+
+/// The whole body, never more than `bytes_max` of it at once in memory.
+async fn read_body(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if chunk.len() > bytes_max - body.len() {
+            return Err(Failure::TooLong { bytes_max });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_address_may_have_a_path_and_a_slash() {
+        let path = |text: &str| parse_base_url(text).map(|url| url.to_string()).unwrap();
+        assert_eq!(path("https://api.binance.com"), "https://api.binance.com/");
+        assert_eq!(path(" http://localhost:8080/binance/ "), "http://localhost:8080/binance/");
+        assert_eq!(path("https://proxy.example/binance"), "https://proxy.example/binance/");
+    }
+
+    #[test]
+    fn a_wrong_base_address_is_refused_by_name() {
+        for text in
+            ["", "api.binance.com", "ftp://api.binance.com", "https://", "https://a/?b=1", "https://a/#b"]
+        {
+            let error = parse_base_url(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("the base address \"{text}\" ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_used_weight_is_read_under_either_name() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(used_weight(&headers), None);
+        headers.insert("X-MBX-USED-WEIGHT", HeaderValue::from_static("7"));
+        assert_eq!(used_weight(&headers), Some(7));
+        headers.insert("X-Mbx-Used-Weight-1M", HeaderValue::from_static("190"));
+        assert_eq!(used_weight(&headers), Some(190));
+    }
+}

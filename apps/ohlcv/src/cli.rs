@@ -1,0 +1,272 @@
+//! The command line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use ohlcv_domain::Asset;
+
+use crate::settings::{VARIABLES, Variable};
+
+/// Where the flags of the settings stand in `--help`.
+const SETTINGS_HEADING: &str = "Settings";
+
+const EXAMPLES: &str = "\
+Examples:
+  ohlcv demo
+      everything against a simulated exchange: no network, nothing kept
+  ohlcv --tracked-assets BTC,ETH --candle-interval 1h
+      fetch, store and serve two assets, in ohlcv.db
+  ohlcv backfill --asset BTC --days 30
+      fetch what is missing of the last 30 days of one asset, then exit
+
+Settings come from built-in defaults, ohlcv.toml, .env, the environment and flags; the later one
+counts. `ohlcv --help` lists them all.";
+
+/// Fetches Binance spot candles, stores them exactly and serves them over REST.
+#[derive(Debug, Parser)]
+#[command(name = "ohlcv", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do; without a command, `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Settings given as flags.
+    #[command(flatten)]
+    pub settings: SettingFlags,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// API and scheduler in one process (what happens without a command)
+    #[default]
+    Run,
+    /// The API alone: stateless, any number of them
+    Serve,
+    /// The scheduler alone: catches up after candle closes, heals holes
+    Schedule,
+    /// Fetches the history that is missing, then exits; can be stopped and run again
+    Backfill(BackfillArgs),
+    /// Brings the database schema up, or tells how it stands
+    Migrate {
+        /// What to do with the schema
+        #[arg(value_enum, default_value_t)]
+        action: MigrateAction,
+    },
+    /// Prints the OpenAPI document
+    Openapi,
+    /// The whole service against a simulated exchange and a throw-away database: needs no network
+    Demo,
+}
+
+/// What `backfill` is to fetch.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackfillArgs {
+    /// Ask for everything again, also for what is stored
+    #[arg(long)]
+    pub force: bool,
+    /// One asset, as in BTC; may be repeated [default: all of TRACKED_ASSETS]
+    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',')]
+    assets: Vec<Asset>,
+    /// How many days back, 1 to 36500 [default: INITIAL_BACKFILL_DAYS]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: Option<u32>,
+}
+
+impl BackfillArgs {
+    /// The assets named, each once, in their order; empty means all tracked ones.
+    #[must_use]
+    pub fn assets(&self) -> Vec<Asset> {
+        let mut assets = Vec::with_capacity(self.assets.len());
+        for asset in &self.assets {
+            if !assets.contains(asset) {
+                assets.push(*asset);
+            }
+        }
+        assets
+    }
+}
+
+/// What `migrate` does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MigrateAction {
+    /// Applies what is pending
+    #[default]
+    Up,
+    /// Lists what is applied and what is pending; changes nothing
+    Status,
+}
+
+/// One flag per setting, taken as text: [`settings::load`](crate::settings::load) checks them
+/// together with the other places that settings come from.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SettingFlags(BTreeMap<String, String>);
+
+impl SettingFlags {
+    /// The values given, by variable.
+    #[must_use]
+    pub fn into_map(self) -> BTreeMap<String, String> {
+        self.0
+    }
+}
+
+impl fmt::Debug for SettingFlags {
+    /// Names alone: a value may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(VARIABLES.iter().map(flag))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for variable in &VARIABLES {
+            if let Some(text) = matches.get_one::<String>(variable.name) {
+                self.0.insert(variable.name.to_owned(), text.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn flag(variable: &Variable) -> Arg {
+    let Variable { name, meaning, .. } = variable;
+    Arg::new(*name)
+        .long(variable.flag)
+        .value_name("VALUE")
+        .global(true)
+        .help_heading(SETTINGS_HEADING)
+        .hide_short_help(true)
+        .help(format!("{name}: {meaning} [default: {}]", variable.default_told()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_run() {
+        assert_eq!(parse("ohlcv").unwrap().command.unwrap_or_default(), Command::Run);
+        assert_eq!(parse("ohlcv --log-level debug").unwrap().command, None);
+    }
+
+    #[test]
+    fn settings_are_flags_before_and_behind_the_command() {
+        for line in ["ohlcv --log-level debug serve", "ohlcv serve --log-level debug"] {
+            let cli = parse(line).unwrap();
+            assert_eq!(cli.command, Some(Command::Serve));
+            let flags = cli.settings.into_map();
+            assert_eq!(
+                flags.into_iter().collect::<Vec<_>>(),
+                [("LOG_LEVEL".into(), "debug".into())],
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn flags_are_named_after_their_variables() {
+        for variable in &VARIABLES {
+            assert_eq!(variable.flag, variable.name.to_ascii_lowercase().replace('_', "-"));
+        }
+    }
+
+    #[test]
+    fn help_lists_every_setting_with_its_default() {
+        let help = Cli::command().term_width(0).render_long_help().to_string();
+        let (_, settings) = help.split_once("\nSettings:\n").unwrap();
+        for variable in &VARIABLES {
+            assert!(settings.contains(&format!("--{} <VALUE>", variable.flag)), "{}", variable.flag);
+            assert!(
+                settings.contains(&format!("{}: {}", variable.name, variable.meaning)),
+                "{}",
+                variable.name
+            );
+            assert!(
+                settings.contains(&format!("[default: {}]", variable.default_told())),
+                "{}",
+                variable.name
+            );
+        }
+        assert!(help.contains("Examples:"));
+        assert!(Cli::command().render_help().to_string().contains("Examples:"));
+    }
+
+    #[test]
+    fn backfill_takes_assets_repeated_or_in_a_list() {
+        let cli = parse("ohlcv backfill --force --asset btc --asset ETH,SOL --asset BTC --days 30").unwrap();
+        let Some(Command::Backfill(args)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(args.assets().iter().map(Asset::as_str).collect::<Vec<_>>(), ["BTC", "ETH", "SOL"]);
+        assert!(args.force);
+        assert_eq!(args.days, Some(30));
+        assert_eq!(
+            parse("ohlcv backfill").unwrap().command,
+            Some(Command::Backfill(BackfillArgs::default()))
+        );
+    }
+
+    #[test]
+    fn migrate_brings_up_unless_told_otherwise() {
+        let action = |line| match parse(line).unwrap().command {
+            Some(Command::Migrate { action }) => action,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(action("ohlcv migrate"), MigrateAction::Up);
+        assert_eq!(action("ohlcv migrate up"), MigrateAction::Up);
+        assert_eq!(action("ohlcv migrate status"), MigrateAction::Status);
+    }
+
+    #[test]
+    fn a_bad_command_line_is_exit_2_and_says_what_is_wrong() {
+        let cases = [
+            ("ohlcv fetch", "fetch"),
+            ("ohlcv backfill --days 0", "1..=36500"),
+            ("ohlcv backfill --days 36501", "1..=36500"),
+            ("ohlcv backfill --days many", "many"),
+            ("ohlcv backfill --asset BTC/USDT", "letters A-Z"),
+            ("ohlcv backfill BTC", "BTC"),
+            ("ohlcv serve --force", "--force"),
+            ("ohlcv migrate down", "up, status"),
+            ("ohlcv --candel-interval 1h", "--candle-interval"),
+            ("ohlcv --log-level", "--log-level"),
+            ("ohlcv --log-level info --log-level debug", "--log-level"),
+        ];
+        for (line, told) in cases {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(told), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_not_printed() {
+        let cli = parse("ohlcv --database-url postgres://u:s3cret@h/db").unwrap();
+        assert!(!format!("{cli:?}").contains("s3cret"));
+    }
+}

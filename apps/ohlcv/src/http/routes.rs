@@ -1,0 +1,161 @@
+//! What a request must be before any handler sees it: of a known path, method and parameters.
+//!
+//! The rules come from the operations as documented, so that document and service cannot differ.
+
+use std::collections::BTreeSet;
+
+use poem::Request;
+use poem::http::{Method, StatusCode, header};
+use poem_openapi::OpenApi;
+use poem_openapi::registry::MetaParamIn;
+
+use super::problem::{Code, Problem, shortened};
+
+/// No endpoint reads a body; what is larger than this is refused unread.
+const REQUEST_BODY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Every endpoint there is.
+#[derive(Debug)]
+pub(crate) struct Routes(Vec<Endpoint>);
+
+#[derive(Debug)]
+struct Endpoint {
+    /// As in the document: `{…}` stands for one segment.
+    path: String,
+    methods: Vec<Method>,
+    query_parameters: Vec<String>,
+}
+
+impl Routes {
+    /// The operations of `A`, and `pages` that are no part of the document.
+    pub(crate) fn of<A: OpenApi>(pages: &[&str]) -> Self {
+        let page = |path: &&str| Endpoint {
+            path: (*path).to_owned(),
+            methods: vec![Method::GET],
+            query_parameters: Vec::new(),
+        };
+        let mut endpoints: Vec<Endpoint> = pages.iter().map(page).collect();
+        for path in A::meta().into_iter().flat_map(|api| api.paths) {
+            let parameters = path.operations.iter().flat_map(|operation| &operation.params);
+            let in_query = parameters.filter(|parameter| parameter.in_type == MetaParamIn::Query);
+            endpoints.push(Endpoint {
+                query_parameters: in_query.map(|parameter| parameter.name.clone()).collect(),
+                methods: path.operations.iter().map(|operation| operation.method.clone()).collect(),
+                path: path.path,
+            });
+        }
+        Self(endpoints)
+    }
+
+    /// Lets a request pass whose path, method, length and parameter names are known.
+    pub(crate) fn admit(&self, request: &Request) -> Result<(), Problem> {
+        let path = request.uri().path();
+        let Some(endpoint) = self.0.iter().find(|endpoint| endpoint.is_at(path)) else {
+            let detail = format!("there is nothing at {}: GET / lists what there is", shortened(path));
+            return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail));
+        };
+        endpoint.check_method(request.method())?;
+        check_length(request)?;
+        if percent_decoded(path).is_none() {
+            return Err(malformed(path));
+        }
+        endpoint.check_query(request.uri().query().unwrap_or_default())
+    }
+}
+
+impl Endpoint {
+    fn is_at(&self, path: &str) -> bool {
+        let mut given = path.split('/');
+        let matches = self.path.split('/').all(|segment| {
+            let given = given.next();
+            if segment.starts_with('{') {
+                given.is_some_and(|given| !given.is_empty())
+            } else {
+                given == Some(segment)
+            }
+        });
+        matches && given.next().is_none()
+    }
+
+    /// HEAD is answered wherever GET is.
+    fn check_method(&self, method: &Method) -> Result<(), Problem> {
+        let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        if self.methods.contains(wanted) {
+            return Ok(());
+        }
+        let mut allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        if self.methods.contains(&Method::GET) {
+            allowed.push(Method::HEAD.as_str());
+        }
+        let allowed = allowed.join(", ");
+        let method = shortened(method.as_str());
+        let detail = format!("{} does not know the method {method}: allowed are {allowed}", self.path);
+        Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail).allowing(allowed))
+    }
+
+    /// Every parameter known, and given once.
+    fn check_query(&self, query: &str) -> Result<(), Problem> {
+        let mut seen = BTreeSet::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(_)) = (percent_decoded(name), percent_decoded(value)) else {
+                return Err(malformed(pair));
+            };
+            if !self.query_parameters.contains(&name) {
+                let known = match self.query_parameters.as_slice() {
+                    [] => "this endpoint takes none".to_owned(),
+                    names => format!("allowed are {}", names.join(", ")),
+                };
+                let detail = format!("there is no parameter \"{}\": {known}", shortened(&name));
+                let problem = Problem::new(StatusCode::BAD_REQUEST, Code::UnknownParameter, detail);
+                return Err(problem.of_parameter(&name));
+            }
+            if !seen.insert(name.clone()) {
+                let detail = format!(
+                    "{name} is given more than once, again as \"{}\": allowed is once",
+                    shortened(value)
+                );
+                let problem = Problem::new(StatusCode::BAD_REQUEST, Code::RepeatedParameter, detail);
+                return Err(problem.of_parameter(&name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_length(request: &Request) -> Result<(), Problem> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+    if length <= REQUEST_BODY_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("the body has {length} bytes: allowed are {REQUEST_BODY_BYTES_MAX}");
+    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, detail))
+}
+
+fn malformed(text: &str) -> Problem {
+    let detail = format!(
+        "\"{}\" is not properly encoded: allowed is UTF-8, with % only before two hexadecimal digits",
+        shortened(text)
+    );
+    Problem::new(StatusCode::BAD_REQUEST, Code::MalformedUrl, detail)
+}
+
+/// The text that a part of a URL stands for; none where `%` precedes anything but two hexadecimal
+/// digits, or where the bytes are not UTF-8. (The framework's own decoding passes over both.)
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                // Holds: two hexadecimal digits fit a byte.
+                (digit()? * 16 + digit()?) as u8
+            }
+            b'+' => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}

@@ -1,0 +1,132 @@
+//! The OpenAPI document and its page.
+
+use std::collections::BTreeSet;
+
+use super::super::openapi_document;
+use super::*;
+
+fn document() -> Value {
+    serde_json::from_str(&openapi_document()).unwrap()
+}
+
+/// Path and operation of everything documented.
+fn operations(document: &Value) -> Vec<(String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths.iter().map(|(path, methods)| (path.clone(), methods["get"].clone())).collect()
+}
+
+fn properties(document: &Value, schema: &str) -> BTreeSet<String> {
+    let schema = &document["components"]["schemas"][schema]["properties"];
+    schema.as_object().unwrap_or_else(|| panic!("{document}")).keys().cloned().collect()
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn every_operation_is_documented_with_what_it_may_answer() {
+    let document = document();
+    let ids: BTreeSet<String> = operations(&document)
+        .into_iter()
+        .map(|(path, operation)| {
+            for status in ["200", "400", "500", "503"] {
+                assert!(operation["responses"].get(status).is_some(), "{path} {status}");
+            }
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(!response["description"].as_str().unwrap().is_empty(), "{path} {status}");
+                let own = status == "200" || (path == "/api/v1/health" && status == "503");
+                let media_type = if own { "application/json" } else { "application/problem+json" };
+                assert!(response["content"][media_type]["schema"]["$ref"].is_string(), "{path} {status}");
+            }
+            assert!(operation["summary"].is_string() && operation["tags"][0].is_string(), "{path}");
+            operation["operationId"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let expected = ["get_candles", "get_health", "get_livez", "get_readyz", "get_service", "list_assets"]
+        .map(str::to_owned);
+    assert_eq!(ids, BTreeSet::from(expected));
+}
+
+#[test]
+fn parameters_are_documented_with_their_bounds() {
+    let document = document();
+    let operation = &document["paths"]["/api/v1/ohlcv/{asset}"]["get"];
+    let parameter = |name: &str| {
+        let parameters = operation["parameters"].as_array().unwrap();
+        parameters.iter().find(|parameter| parameter["name"] == name).unwrap().clone()
+    };
+    assert_eq!(parameter("asset")["required"], true);
+    for name in ["start", "end", "limit", "fill", "fields"] {
+        assert_eq!(parameter(name)["required"], false, "{name}");
+        assert!(parameter(name)["description"].is_string(), "{name}");
+    }
+    let limit = &parameter("limit")["schema"];
+    assert_eq!((limit["minimum"].as_f64(), limit["maximum"].as_f64()), (Some(1.0), Some(10_000.0)));
+    assert_eq!((&limit["type"], &limit["default"]), (&"integer".into(), &1_000.into()));
+    assert_eq!(parameter("start")["schema"]["oneOf"][0]["format"], "date-time");
+    assert_eq!(parameter("start")["schema"]["oneOf"][1]["type"], "integer");
+    assert_eq!(parameter("fill")["schema"]["type"], "boolean");
+    assert_eq!(parameter("fields")["schema"]["enum"], serde_json::json!(["all"]));
+    assert!(operation["responses"].get("404").is_some() && operation["responses"].get("422").is_some());
+    assert!(operation["responses"]["200"]["headers"].get("Link").is_some());
+}
+
+#[tokio::test]
+async fn bodies_have_the_documented_fields() {
+    let document = document();
+    let client = example_client().await;
+    let candles = get(&client, "/api/v1/ohlcv/BTC?fields=all").await.json();
+    assert_eq!(keys(&candles), properties(&document, "Candles"));
+    assert_eq!(keys(&candles["data"][0]), properties(&document, "Candle"));
+    let assets = get(&client, "/api/v1/assets").await.json();
+    assert_eq!(keys(&assets), properties(&document, "Assets"));
+    assert_eq!(keys(&assets["assets"][0]), properties(&document, "Asset"));
+    assert_eq!(keys(&get(&client, "/api/v1/health").await.json()), properties(&document, "Health"));
+    assert_eq!(keys(&get(&client, "/livez").await.json()), properties(&document, "Probe"));
+    let service = get(&client, "/").await.json();
+    assert_eq!(keys(&service), properties(&document, "Service"));
+    assert_eq!(keys(&service["links"]), properties(&document, "Links"));
+    let problem = get(&client, "/api/v1/ohlcv/BTC?limit=0").await.json();
+    assert_eq!(keys(&problem), properties(&document, "Problem"));
+}
+
+#[tokio::test]
+async fn the_served_document_is_the_printed_one() {
+    let answer = get(&example_client().await, "/openapi.json").await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.text, openapi_document());
+}
+
+#[tokio::test]
+async fn every_endpoint_refuses_parameters_that_it_does_not_know() {
+    let client = example_client().await;
+    let documented = operations(&document()).into_iter().map(|(path, _)| path.replace("{asset}", "BTC"));
+    for path in documented.chain(["/docs".to_owned(), "/openapi.json".to_owned()]) {
+        assert_eq!(get(&client, &path).await.status, StatusCode::OK, "{path}");
+        let answer = get(&client, &format!("{path}?verbose=1")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(answer.problem().1.contains("\"verbose\""), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere() {
+    let answer = get(&example_client().await, "/docs").await;
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    let page = answer.text.to_ascii_lowercase();
+    assert!(page.contains("swaggeruibundle") && page.contains("get_candles"));
+    // A browser loads from tags and style sheets; the bundle's own code is held by the policy.
+    let (style, rest) = page.split_once("</style>").unwrap();
+    for outside in ["@import", "url(http", "url(//", "url(\"http", "url('http"] {
+        assert!(!style.contains(outside), "{outside}");
+    }
+    let (_, after_bundle) = rest.rsplit_once("<div id=\"ui\">").unwrap();
+    let head = style.split_once("<style").unwrap().0;
+    for markup in [head, after_bundle.split_once("let spec").unwrap().0] {
+        assert!(!markup.contains("src=") && !markup.contains("<link") && !markup.contains("//"), "{markup}");
+    }
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';") && policy.contains("connect-src 'self'"), "{policy}");
+    assert!(!policy.contains("http") && !policy.contains('*'), "{policy}");
+}

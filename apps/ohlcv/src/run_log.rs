@@ -1,0 +1,41 @@
+//! What a run did, as log lines: one for each asset that has something to tell.
+
+use ohlcv_domain::Applied;
+use ohlcv_usecases::{AssetError, AssetReport, Outcome, RunReport};
+
+/// Logs a run. Failures are logged here and nowhere else.
+pub(crate) fn log(report: &Result<RunReport, AssetError>) {
+    match report {
+        Ok(report) => report.assets.iter().for_each(log_asset),
+        Err(error) => tracing::error!("nothing was fetched: {error}"),
+    }
+}
+
+fn log_asset(report: &AssetReport) {
+    let AssetReport { asset, outcome, .. } = report;
+    let told = format!("{asset}: {}", describe(report));
+    match outcome {
+        Outcome::Failed(_) => tracing::error!(%asset, "{told}"),
+        Outcome::Incomplete(_) => tracing::warn!(%asset, "{told}"),
+        Outcome::Done | Outcome::Stopped => tracing::info!(%asset, "{told}"),
+    }
+}
+
+/// What happened to an asset, in a sentence.
+#[must_use]
+pub(crate) fn describe(report: &AssetReport) -> String {
+    let Applied { new, changed, .. } = report.gains.stored;
+    let mut told = format!("{new} new candles");
+    for (count, what) in [(changed, "changed"), (report.gains.rejected, "rejected")] {
+        if count > 0 {
+            told.push_str(&format!(", {count} {what}"));
+        }
+    }
+    match &report.outcome {
+        Outcome::Done => {}
+        Outcome::Incomplete(reason) => told.push_str(&format!("; not complete: {reason}")),
+        Outcome::Stopped => told.push_str("; stopped before it was done"),
+        Outcome::Failed(error) => told.push_str(&format!("; failed: {error}")),
+    }
+    told
+}

@@ -1,0 +1,110 @@
+//! The loop that keeps the candles up to date. What a run does stands in the use-cases.
+
+use std::time::Duration;
+
+use ohlcv_domain::{Grid, Timestamp, next_look};
+use ohlcv_ports::Clock;
+use ohlcv_usecases::{AssetError, ExchangeTime, ProgressSink, RunReport};
+use tokio_util::sync::CancellationToken;
+
+use crate::run_log;
+use crate::wiring::App;
+
+/// How soon to look again while the newest candles are missing or the exchange is away.
+const RETRY_FIRST: Duration = Duration::from_secs(30);
+/// The longest wait before looking again, doubling up to it.
+const RETRY_MAX: Duration = Duration::from_secs(600);
+/// How often the stored rows themselves are compared with the ledger.
+const AUDIT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest nap: a clock that was set, or a machine that slept, is noticed this soon.
+const NAP_MAX: Duration = Duration::from_secs(20);
+
+/// Backfills, then catches up at candle closes until it is stopped. Never gives up: what fails is
+/// logged and tried again.
+///
+/// `after_run` is called when a run has ended, before its outcome is logged.
+pub async fn run(app: &App, stop: &CancellationToken, progress: ProgressSink, after_run: impl Fn()) {
+    let assets = app.settings.tracked_assets.clone();
+    let clock = app.clock();
+    let mut pace = Pace::new(app);
+    let mut audited: Option<Timestamp> = None;
+    while !stop.is_cancelled() {
+        let now = clock.now();
+        let audit = audited.is_none_or(|at| now.since(at) >= AUDIT_EVERY);
+        let report = if audit {
+            app.backfill(app.goal(), stop.clone(), ProgressSink::clone(&progress)).run(&assets).await
+        } else {
+            app.catch_up(stop.clone(), ProgressSink::clone(&progress)).run(&assets).await
+        };
+        after_run();
+        run_log::log(&report);
+        if audit && report.is_ok() {
+            audited = Some(now);
+        }
+        let wake = pace.after(&report, clock.now());
+        tracing::debug!("looking again at {wake} by the exchange's clock");
+        sleep_until(&pace, wake, clock.as_ref(), stop).await;
+    }
+}
+
+/// When to look again.
+struct Pace {
+    grid: Grid,
+    every: Duration,
+    grace: Duration,
+    retry: Duration,
+    time: Option<ExchangeTime>,
+}
+
+impl Pace {
+    fn new(app: &App) -> Self {
+        Self {
+            grid: Grid::new(app.settings.candle_interval),
+            every: app.settings.fetch_interval,
+            grace: app.settings.finality_grace,
+            retry: RETRY_FIRST,
+            time: None,
+        }
+    }
+
+    /// The exchange's time, as far as it is known.
+    fn exchange_at(&self, local: Timestamp) -> Timestamp {
+        self.time.map_or(local, |time| time.exchange_at(local))
+    }
+
+    /// The time, by the exchange's clock, of the look after a run that ended at `local`.
+    fn after(&mut self, report: &Result<RunReport, AssetError>, local: Timestamp) -> Timestamp {
+        let again = match report {
+            Ok(report) => {
+                self.time = Some(report.time);
+                report.is_worth_repeating()
+            }
+            Err(_) => true,
+        };
+        let now = self.exchange_at(local);
+        // The grace belongs to every look: a candle counts as closed only behind it.
+        let look =
+            next_look(self.grid, self.every, now.saturating_sub(self.grace)).saturating_add(self.grace);
+        if !again {
+            self.retry = RETRY_FIRST;
+            return look;
+        }
+        let retry = now.saturating_add(self.retry);
+        self.retry = (self.retry * 2).min(RETRY_MAX);
+        look.min(retry)
+    }
+}
+
+/// Sleeps until the exchange's clock shows `wake`, in short naps.
+async fn sleep_until(pace: &Pace, wake: Timestamp, clock: &dyn Clock, stop: &CancellationToken) {
+    loop {
+        let left = wake.since(pace.exchange_at(clock.now()));
+        if left.is_zero() {
+            return;
+        }
+        let nap = tokio::time::sleep(left.min(NAP_MAX));
+        if stop.run_until_cancelled(nap).await.is_none() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The composition root: the only place that constructs adapters.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::Context;
+use ohlcv_adapters::SystemClock;
+use ohlcv_adapters::binance::{BinanceConfig, BinanceLimits, BinanceSource};
+use ohlcv_adapters::simulated::SimulatedMarket;
+use ohlcv_adapters::store::{SqlStore, claim_installation, connect};
+use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage};
+use ohlcv_usecases::{
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, ListAssets, ProgressSink, QueryCandles,
+};
+use poem::endpoint::BoxEndpoint;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::{self, HttpParts};
+use crate::settings::Settings;
+
+/// Which simulated market `demo` shows. Any number gives one; this one has a pleasant chart.
+const DEMO_SEED: u64 = 7;
+
+/// What lies outside the program: the exchange and the clock.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// Where candles come from.
+    pub source: Arc<dyn CandleSource>,
+    /// The local clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Outside {
+    /// The machine's clock and the exchange that the settings name.
+    ///
+    /// # Errors
+    /// If the exchange's address is unusable.
+    pub fn real(settings: &Settings) -> anyhow::Result<Self> {
+        Self::over_http(settings, Arc::new(SystemClock))
+    }
+
+    /// The exchange that the settings name, seen by a clock of the caller's.
+    ///
+    /// # Errors
+    /// If the exchange's address is unusable.
+    pub fn over_http(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let config = BinanceConfig {
+            base_url: settings.binance_api_base_url.clone(),
+            quote: settings.quote_asset,
+            weight_per_minute: settings.binance_rate_limit_requests_per_minute,
+            request_delay: settings.binance_request_delay,
+            concurrent_requests_max: at_once(settings),
+            limits: BinanceLimits::default(),
+        };
+        let source = BinanceSource::new(config, Arc::clone(&clock)).context("BINANCE_API_BASE_URL")?;
+        Ok(Self { source: Arc::new(source), clock })
+    }
+
+    /// The machine's clock and a made-up exchange that needs no network.
+    #[must_use]
+    pub fn simulated() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Self { source: Arc::new(SimulatedMarket::new(Arc::clone(&clock), DEMO_SEED)), clock }
+    }
+}
+
+/// The program, wired: settings and every port.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// What the operator decided.
+    pub settings: Arc<Settings>,
+    outside: Outside,
+    store: Arc<dyn CandleStore>,
+    coverage: Arc<dyn Coverage>,
+}
+
+/// A start that is refused because something has to be set right first.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+impl App {
+    /// Opens the database, brings its schema up or refuses, and claims it for these settings.
+    ///
+    /// # Errors
+    /// [`Refused`] if the schema is old and must not be migrated, or the database belongs to other
+    /// settings; else whatever the database says.
+    pub async fn open(settings: Settings, outside: Outside) -> anyhow::Result<Self> {
+        let db = connect(settings.database_url.expose())
+            .await
+            .with_context(|| format!("cannot open the database DATABASE_URL={}", settings.database_url))?;
+        if settings.auto_migrate {
+            ohlcv_migration::up(&db).await.context("cannot bring the schema up")?;
+        } else {
+            let pending = ohlcv_migration::pending(&db).await.context("cannot read the schema's version")?;
+            if !pending.is_empty() {
+                let pending = pending.join(", ");
+                return Err(Refused(format!(
+                    "AUTO_MIGRATE is false and the database lacks {pending}: run `ohlcv migrate`"
+                ))
+                .into());
+            }
+        }
+        let bound = [
+            ("CANDLE_INTERVAL", settings.candle_interval.to_string()),
+            ("QUOTE_ASSET", settings.quote_asset.to_string()),
+        ];
+        claim_installation(&db, &bound).await.map_err(|error| match error {
+            ohlcv_adapters::store::InstallationError::Mismatch { .. } => Refused(error.to_string()).into(),
+            ohlcv_adapters::store::InstallationError::Store(error) => anyhow::Error::new(error),
+        })?;
+        let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
+        let coverage: Arc<dyn Coverage> = Arc::clone(&store) as Arc<dyn Coverage>;
+        Ok(Self { settings: Arc::new(settings), outside, store, coverage })
+    }
+
+    /// The HTTP API.
+    #[must_use]
+    pub fn endpoint(&self) -> BoxEndpoint<'static> {
+        let settings = &self.settings;
+        let tracked = settings.tracked_assets.clone();
+        let query = QueryCandles::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.coverage),
+            settings.candle_interval,
+            tracked.clone(),
+        );
+        http::endpoint(HttpParts {
+            query,
+            assets: ListAssets::new(Arc::clone(&self.coverage), tracked.clone()),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.outside.clock),
+            quote: settings.quote_asset,
+            tracked,
+            cors: settings.cors_allowed_origins.clone(),
+        })
+    }
+
+    /// A backfill as the settings want it.
+    #[must_use]
+    pub fn backfill(&self, goal: BackfillGoal, stop: CancellationToken, progress: ProgressSink) -> Backfill {
+        Backfill::new(self.fetching(stop, progress), goal)
+    }
+
+    /// A catch-up as the settings want it.
+    #[must_use]
+    pub fn catch_up(&self, stop: CancellationToken, progress: ProgressSink) -> CatchUp {
+        CatchUp::new(self.fetching(stop, progress), self.goal())
+    }
+
+    /// The history that the settings want.
+    #[must_use]
+    pub fn goal(&self) -> BackfillGoal {
+        BackfillGoal {
+            days: self.settings.initial_backfill_days,
+            days_min: self.settings.min_backfill_days,
+            force: false,
+        }
+    }
+
+    /// The local clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.outside.clock)
+    }
+
+    fn fetching(&self, stop: CancellationToken, progress: ProgressSink) -> FetchContext {
+        let settings = &self.settings;
+        FetchContext {
+            source: Arc::clone(&self.outside.source),
+            store: Arc::clone(&self.store),
+            coverage: Arc::clone(&self.coverage),
+            clock: self.clock(),
+            policy: FetchPolicy {
+                interval: settings.candle_interval,
+                grace: settings.finality_grace,
+                assets_at_once: at_once(settings).get(),
+            },
+            stop,
+            progress,
+        }
+    }
+}
+
+fn at_once(settings: &Settings) -> NonZeroUsize {
+    // Holds: the setting is 1 to 100.
+    let requests = usize::try_from(settings.binance_max_concurrent_requests).unwrap_or(1);
+    NonZeroUsize::new(requests).unwrap_or(NonZeroUsize::MIN)
+}

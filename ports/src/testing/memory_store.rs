@@ -1,0 +1,298 @@
+//! Candles in memory, by the same rules as in a database.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ohlcv_domain::{
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Finding, Hole, Summary, TimeRange,
+    Timestamp, answered_until, settle_holes, without_stored,
+};
+
+use crate::{CandleStore, Coverage, StoreError, Take};
+
+/// A [`CandleStore`] and [`Coverage`] that keeps everything in memory and never fails.
+///
+/// What it does on [`CandleStore::apply`] is what every other store has to do.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ohlcv_domain::{Candle, Commit, Grid, Interval, TimeRange};
+/// use ohlcv_ports::{CandleStore, Coverage, Take, testing::MemoryStore};
+///
+/// let day = TimeRange::new("2024-11-01T00:00:00Z".parse()?, "2024-11-02T00:00:00Z".parse()?)?;
+/// let asked = Grid::new(Interval::H12).slots_in(day);
+/// let candles = asked.iter().map(|open_time| Ok(Candle::flat(open_time, "1".parse()?)));
+/// let candles = candles.collect::<Result<_, ohlcv_domain::DecimalError>>()?;
+/// let btc = "BTC".parse()?;
+///
+/// let store = MemoryStore::new();
+/// let applied = store.apply(Commit::new(btc, asked, candles, Vec::new(), day.end())?).await?;
+/// assert_eq!(applied.new, 2);
+/// assert_eq!(store.page(btc, day, Take::Newest, 10).await?.len(), 2);
+/// assert_eq!(store.summary(btc).await?.map(|summary| summary.candles), Some(2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    series: Mutex<BTreeMap<Asset, Series>>,
+}
+
+#[derive(Debug)]
+struct Series {
+    rows: BTreeMap<Timestamp, Candle>,
+    // Ascending and disjoint, all inside the summary's span.
+    holes: Vec<Hole>,
+    changes: Vec<Change>,
+    summary: Summary,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets the candles of a range vanish behind the store's back, as a hand in the database would:
+    /// ledger, summary and change log know nothing of it.
+    pub fn remove_rows(&self, asset: Asset, range: TimeRange) {
+        if let Some(series) = self.series().get_mut(&asset) {
+            series.rows.retain(|open_time, _| !range.contains(*open_time));
+        }
+    }
+
+    fn series(&self) -> MutexGuard<'_, BTreeMap<Asset, Series>> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `read` makes of the asset's series, or nothing if there is none.
+    fn read<T: Default>(&self, asset: Asset, read: impl FnOnce(&Series) -> T) -> T {
+        self.series().get(&asset).map(read).unwrap_or_default()
+    }
+}
+
+#[async_trait]
+impl CandleStore for MemoryStore {
+    async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
+        let mut series = self.series();
+        let series = series.entry(commit.asset()).or_insert_with(|| Series::new(commit.asset()));
+        Ok(series.apply(&commit))
+    }
+
+    async fn page(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+    ) -> Result<Vec<Candle>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.read(asset, |series| {
+            let rows = series.rows.range(range.start()..range.end()).map(|(_, candle)| *candle);
+            match take {
+                Take::Oldest => rows.take(limit).collect(),
+                Take::Newest => {
+                    let mut newest: Vec<Candle> = rows.rev().take(limit).collect();
+                    newest.reverse();
+                    newest
+                }
+            }
+        }))
+    }
+
+    async fn breaks(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        longest_step: Duration,
+    ) -> Result<Breaks, StoreError> {
+        Ok(self.read(asset, |series| {
+            let mut breaks = Breaks::default();
+            for (&open_time, _) in series.rows.range(range.start()..range.end()) {
+                if let Some(before) = breaks.last
+                    && open_time.since(before) > longest_step
+                {
+                    breaks.steps.push((before, open_time));
+                }
+                breaks.rows += 1;
+                breaks.first.get_or_insert(open_time);
+                breaks.last = Some(open_time);
+            }
+            breaks
+        }))
+    }
+
+    async fn changes(&self, asset: Asset, seq: u64, limit: u64) -> Result<Vec<Change>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.read(asset, |series| {
+            let from = series.changes.partition_point(|change| change.seq <= seq);
+            series.changes[from..].iter().take(limit).copied().collect()
+        }))
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Coverage for MemoryStore {
+    async fn summary(&self, asset: Asset) -> Result<Option<Summary>, StoreError> {
+        Ok(self.read(asset, |series| Some(series.summary.clone())))
+    }
+
+    async fn summaries(&self) -> Result<Vec<Summary>, StoreError> {
+        Ok(self.series().values().map(|series| series.summary.clone()).collect())
+    }
+
+    async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.read(asset, |series| {
+            let overlapping = series.holes.iter().filter(|hole| hole.range.intersection(range).is_some());
+            overlapping.take(limit).cloned().collect()
+        }))
+    }
+
+    async fn record_backfill(&self, asset: Asset, state: BackfillState) -> Result<(), StoreError> {
+        let mut series = self.series();
+        series.entry(asset).or_insert_with(|| Series::new(asset)).summary.backfill = state;
+        Ok(())
+    }
+}
+
+impl Series {
+    fn new(asset: Asset) -> Self {
+        let summary = Summary {
+            asset,
+            span: None,
+            answered_until: None,
+            listing: None,
+            first: None,
+            last: None,
+            candles: 0,
+            backfill: BackfillState::default(),
+        };
+        Self { rows: BTreeMap::new(), holes: Vec::new(), changes: Vec::new(), summary }
+    }
+
+    fn apply(&mut self, commit: &Commit) -> Applied {
+        let (applied, changed_rows) = self.write_rows(commit);
+        let changed_holes = if commit.asked().is_empty() { None } else { self.settle(commit) };
+        let changed = match (changed_rows, changed_holes) {
+            (Some(rows), Some(holes)) => Some(rows.hull(holes)),
+            (rows, holes) => rows.or(holes),
+        };
+        if let Some(range) = changed {
+            let seq = self.changes.last().map_or(0, |change| change.seq) + 1;
+            self.changes.push(Change { seq, range, at: commit.observed_at() });
+        }
+        self.summarise(commit, applied);
+        applied
+    }
+
+    /// Stores the candles; also says from where to where that changed what was stored.
+    fn write_rows(&mut self, commit: &Commit) -> (Applied, Option<TimeRange>) {
+        let grid = commit.asked().grid();
+        let mut applied = Applied::default();
+        let mut changed = None;
+        for candle in commit.candles() {
+            let open_time = candle.open_time();
+            match self.rows.get(&open_time) {
+                None => applied.new += 1,
+                Some(stored) if says_nothing_new(stored, candle) => {
+                    applied.unchanged += 1;
+                    continue;
+                }
+                Some(_) => applied.changed += 1,
+            }
+            self.rows.insert(open_time, *candle);
+            widen(&mut changed, open_time, grid.next(open_time));
+        }
+        (applied, changed)
+    }
+
+    /// Brings the ledger up to what was found out; also says from where to where its holes differ
+    /// from before in more than how often they were asked for.
+    fn settle(&mut self, commit: &Commit) -> Option<TimeRange> {
+        let asked = commit.asked().time();
+        let span = self.summary.span.unwrap_or(asked);
+        // A commit apart from the span leaves slots between that nobody asked about.
+        let between = span.hull(asked).without(if span.start() < asked.start() {
+            [span, asked]
+        } else {
+            [asked, span]
+        });
+        let settled = between.iter().fold(asked, |settled, range| settled.hull(*range));
+        let unasked =
+            between.into_iter().map(|range| Finding { range, cause: Cause::Pending, detail: String::new() });
+        let mut findings: Vec<Finding> = commit.findings().iter().cloned().chain(unasked).collect();
+        findings.sort_by_key(|finding| finding.range.start());
+        let stored: Vec<Timestamp> =
+            self.rows.range(settled.start()..settled.end()).map(|(open_time, _)| *open_time).collect();
+        let findings = without_stored(&findings, commit.asked().grid(), &stored);
+
+        let from = self.holes.partition_point(|hole| hole.range.end() < settled.start());
+        let to = self.holes.partition_point(|hole| hole.range.start() <= settled.end());
+        let after = settle_holes(&self.holes[from..to], settled, &findings, commit.observed_at());
+        let changed = difference(&self.holes[from..to], &after);
+        self.holes.splice(from..to, after);
+        self.summary.span = Some(span.hull(asked));
+        changed
+    }
+
+    fn summarise(&mut self, commit: &Commit, applied: Applied) {
+        let summary = &mut self.summary;
+        summary.listing = commit.listing().or(summary.listing);
+        let newest_first = self.holes.iter().rev().cloned();
+        summary.answered_until = summary.span.map(|span| answered_until(span.end(), newest_first));
+        if commit.recount() {
+            summary.candles = self.rows.len() as u64;
+            summary.first = self.rows.first_key_value().map(|(open_time, _)| *open_time);
+            summary.last = self.rows.last_key_value().map(|(open_time, _)| *open_time);
+            return;
+        }
+        summary.candles += applied.new;
+        if let (Some(oldest), Some(newest)) = (commit.candles().first(), commit.candles().last()) {
+            let first = summary.first.unwrap_or(oldest.open_time());
+            summary.first = Some(first.min(oldest.open_time()));
+            summary.last = summary.last.max(Some(newest.open_time()));
+        }
+    }
+}
+
+/// Whether writing `candle` over `stored` would change nothing. Details that are unknown now do
+/// not wipe those that were known for the same prices and volume.
+fn says_nothing_new(stored: &Candle, candle: &Candle) -> bool {
+    let same_numbers = stored.prices() == candle.prices() && stored.volume() == candle.volume();
+    same_numbers && (candle.details().is_none() || candle.details() == stored.details())
+}
+
+/// From the first to the last instant about which two ledgers say something else.
+fn difference(before: &[Hole], after: &[Hole]) -> Option<TimeRange> {
+    let holes = before.iter().chain(after);
+    let mut bounds: Vec<Timestamp> = holes.flat_map(|hole| [hole.range.start(), hole.range.end()]).collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let mut differs = None;
+    for piece in bounds.windows(2) {
+        if said_at(before, piece[0]) != said_at(after, piece[0]) {
+            widen(&mut differs, piece[0], piece[1]);
+        }
+    }
+    differs
+}
+
+fn said_at(holes: &[Hole], at: Timestamp) -> Option<(Cause, &str)> {
+    let hole = holes.get(holes.partition_point(|hole| hole.range.end() <= at))?;
+    hole.range.contains(at).then_some((hole.cause, hole.detail.as_str()))
+}
+
+fn widen(range: &mut Option<TimeRange>, start: Timestamp, end: Timestamp) {
+    if let Ok(piece) = TimeRange::new(start, end) {
+        *range = Some(range.map_or(piece, |range| range.hull(piece)));
+    }
+}
