@@ -110,6 +110,14 @@ impl Candle {
         }
     }
 
+    /// Whether writing this candle over `stored` would change nothing. A source that does not tell
+    /// the rest of the kline says nothing against what is known of it.
+    #[must_use]
+    pub fn confirms(&self, stored: &Self) -> bool {
+        let details = self.details.is_none() || self.details == stored.details;
+        self.prices == stored.prices && self.volume == stored.volume && details
+    }
+
     /// When it opened, UTC: the name of the candle within its series.
     #[must_use]
     pub const fn open_time(&self) -> Timestamp {

@@ -234,16 +234,29 @@ pub fn settle_holes(before: &[Hole], asked: TimeRange, findings: &[Finding], at:
     settled
 }
 
-/// The time that two states of the ledger describe differently, if they do. How often a hole was
-/// asked for does not count: it is nothing that a reader of candles can see.
+/// From the first to the last instant about which two states of the ledger say something else, if
+/// there is one. How often a hole was asked for does not count: no reader of candles can see it.
 #[must_use]
 pub fn changed_holes(before: &[Hole], after: &[Hole]) -> Option<TimeRange> {
-    let same = |one: &Hole, other: &Hole| {
-        (one.range, one.cause, &one.detail) == (other.range, other.cause, &other.detail)
-    };
-    let gone = before.iter().filter(|hole| !after.iter().any(|other| same(hole, other)));
-    let come = after.iter().filter(|hole| !before.iter().any(|other| same(hole, other)));
-    gone.chain(come).map(|hole| hole.range).reduce(TimeRange::hull)
+    let holes = before.iter().chain(after);
+    let mut bounds: Vec<Timestamp> = holes.flat_map(|hole| [hole.range.start(), hole.range.end()]).collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let pieces = bounds.windows(2).filter_map(|pair| TimeRange::new(pair[0], pair[1]).ok());
+    let differs = |piece: &TimeRange| said_at(before, piece.start()) != said_at(after, piece.start());
+    pieces.filter(differs).reduce(TimeRange::hull)
+}
+
+fn said_at(holes: &[Hole], at: Timestamp) -> Option<(Cause, &str)> {
+    let hole = holes.get(holes.partition_point(|hole| hole.range.end() <= at))?;
+    hole.range.contains(at).then_some((hole.cause, hole.detail.as_str()))
+}
+
+/// The slots between a ledger's span and a range that lies apart from it.
+#[must_use]
+pub fn slots_between(span: TimeRange, asked: TimeRange) -> Option<TimeRange> {
+    let ascending = if span.start() <= asked.start() { [span, asked] } else { [asked, span] };
+    span.hull(asked).without(ascending).first().copied()
 }
 
 /// The findings less the slots at which a candle is stored: what is stored is no hole.

@@ -55,7 +55,7 @@ pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Su
 pub use coverage::{
     Cause, CauseError, Disagreement, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
     FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, answered_until, changed_holes, disagreement,
-    missing_slots, settle_holes, without_stored,
+    missing_slots, settle_holes, slots_between, without_stored,
 };
 pub use decimal::{Decimal, DecimalError, Price, Volume};
 pub use forward_fill::{ForwardFill, Row, forward_fill};

@@ -6,3 +6,57 @@
 )]
 
 pub mod fake_binance;
+pub mod database;
+mod postgres;
+pub mod process;
+pub mod recorded;
+pub mod service;
+
+/// The items, if the tests run on PostgreSQL too (feature `postgres`).
+#[cfg(feature = "postgres")]
+#[macro_export]
+macro_rules! on_postgres {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Nothing: the tests run without PostgreSQL.
+#[cfg(not(feature = "postgres"))]
+#[macro_export]
+macro_rules! on_postgres {
+    ($($item:item)*) => {};
+}
+
+/// The items, if there is recorded data to run on (feature `recorded`).
+#[cfg(feature = "recorded")]
+#[macro_export]
+macro_rules! with_recorded_data {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Nothing: there is no recorded data to run on.
+#[cfg(not(feature = "recorded"))]
+#[macro_export]
+macro_rules! with_recorded_data {
+    ($($item:item)*) => {};
+}
+
+/// Expands to one test per database for each case, an `async fn(Backend)`.
+#[macro_export]
+macro_rules! on_each_database {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case($crate::database::Backend::Sqlite).await;
+            })+
+        }
+        $crate::on_postgres! {
+            mod postgres {
+                $(#[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::$case($crate::database::Backend::Postgres).await;
+                })+
+            }
+        }
+    };
+}

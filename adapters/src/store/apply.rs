@@ -2,7 +2,7 @@
 
 use ohlcv_domain::{
     Applied, Candle, Cause, Change, Commit, Finding, SlotRange, TimeRange, Timestamp, answered_until,
-    changed_holes, settle_holes, without_stored,
+    changed_holes, settle_holes, slots_between, without_stored,
 };
 use ohlcv_ports::Take;
 use sea_orm::{
@@ -85,7 +85,7 @@ async fn write_candles(transaction: &impl ConnectionTrait, commit: &Commit) -> R
     for candle in commit.candles() {
         let same_slot = stored.binary_search_by_key(&candle.open_time(), Candle::open_time);
         match same_slot.ok().map(|at| stored[at]) {
-            Some(old) if says_the_same(&old, candle) => {
+            Some(old) if candle.confirms(&old) => {
                 written.applied.unchanged += 1;
                 continue;
             }
@@ -98,12 +98,6 @@ async fn write_candles(transaction: &impl ConnectionTrait, commit: &Commit) -> R
     let slots = fresh.iter().map(|candle| slot(commit.asked(), candle.open_time()));
     written.changed = slots.reduce(TimeRange::hull);
     Ok(written)
-}
-
-/// A source that does not tell the rest of a kline says nothing against what is stored of it.
-fn says_the_same(old: &Candle, new: &Candle) -> bool {
-    let details = new.details().is_none() || old.details() == new.details();
-    old.prices() == new.prices() && old.volume() == new.volume() && details
 }
 
 fn slot(asked: SlotRange, open_time: Timestamp) -> TimeRange {
@@ -128,34 +122,25 @@ async fn settle_ledger(
     }
     let asset = commit.asset();
     let grid = commit.asked().grid();
-    let hull = span.map_or(asked, |span| span.hull(asked));
-    let between = span.and_then(|span| hull.without(ascending(span, asked)).first().copied());
-
-    let reach = between.map_or(asked, |between| between.hull(asked));
-    let before = ledger::touching(transaction, asset, reach).await?;
-    let mut after = before.clone();
-    let mut findings: Vec<(TimeRange, Vec<Finding>)> = Vec::new();
-    findings.extend(between.map(|range| (range, vec![unasked(range)])));
-    findings.push((asked, commit.findings().to_vec()));
-    for (range, found) in findings {
-        let (Some(first), Some(last)) = (found.first(), found.last()) else {
-            after = settle_holes(&after, range, &[], commit.observed_at());
-            continue;
-        };
-        let stored = rows::open_times(transaction, asset, first.range.hull(last.range)).await?;
-        let missing = without_stored(&found, grid, &stored);
-        after = settle_holes(&after, range, &missing, commit.observed_at());
+    let between = span.and_then(|span| slots_between(span, asked));
+    let settled = between.map_or(asked, |between| between.hull(asked));
+    let mut found: Vec<Finding> = commit.findings().to_vec();
+    found.extend(between.map(unasked));
+    found.sort_by_key(|finding| finding.range.start());
+    if let (Some(first), Some(last)) = (found.first(), found.last()) {
+        let range = first.range.hull(last.range);
+        let stored = rows::open_times(transaction, asset, range).await?;
+        found = without_stored(&found, grid, &stored);
     }
+    let before = ledger::touching(transaction, asset, settled).await?;
+    let after = settle_holes(&before, settled, &found, commit.observed_at());
     if after != before {
         ledger::replace(transaction, asset, &before, &after).await?;
     }
-    Ok(Settled { span: Some(hull), changed: changed_holes(&before, &after) })
+    let span = span.map_or(asked, |span| span.hull(asked));
+    Ok(Settled { span: Some(span), changed: changed_holes(&before, &after) })
 }
 
 fn unasked(range: TimeRange) -> Finding {
     Finding { range, cause: Cause::Pending, detail: String::new() }
-}
-
-fn ascending(one: TimeRange, other: TimeRange) -> [TimeRange; 2] {
-    if one.start() <= other.start() { [one, other] } else { [other, one] }
 }

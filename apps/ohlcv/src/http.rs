@@ -100,7 +100,6 @@ pub fn openapi_document() -> String {
 /// The document alone, without anything that could answer.
 fn described() -> OpenApiService<Described, ()> {
     OpenApiService::new(Described, TITLE, VERSION)
-        .summary("Binance spot candles, stored exactly")
         .description(
             "Candles of Binance's spot markets as the exchange sent them: prices and volumes are strings with \
              eight decimal places, times are UTC, ranges include their start and exclude their end. \

@@ -229,9 +229,12 @@ impl Reader {
         match parsed {
             Ok(value) => Some(value),
             Err(allowed) => {
-                let was =
-                    if text.is_empty() { " is empty".to_owned() } else { format!("={}", shown(name, text)) };
-                self.problems.push(format!("{name}{was} (from {}): {allowed}", found.place));
+                let place = found.place;
+                self.problems.push(if text.is_empty() {
+                    format!("{name} is empty (from {place}): {allowed}; leave it out for the default")
+                } else {
+                    format!("{name}={} (from {place}): {allowed}", shown(name, text))
+                });
                 None
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ohlcv_domain::{
     Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Finding, Hole, Summary, TimeRange,
-    Timestamp, answered_until, settle_holes, without_stored,
+    Timestamp, answered_until, changed_holes, settle_holes, slots_between, without_stored,
 };
 
 use crate::{CandleStore, Coverage, StoreError, Take};
@@ -203,7 +203,7 @@ impl Series {
             let open_time = candle.open_time();
             match self.rows.get(&open_time) {
                 None => applied.new += 1,
-                Some(stored) if says_nothing_new(stored, candle) => {
+                Some(stored) if candle.confirms(stored) => {
                     applied.unchanged += 1;
                     continue;
                 }
@@ -221,14 +221,9 @@ impl Series {
         let asked = commit.asked().time();
         let span = self.summary.span.unwrap_or(asked);
         // A commit apart from the span leaves slots between that nobody asked about.
-        let between = span.hull(asked).without(if span.start() < asked.start() {
-            [span, asked]
-        } else {
-            [asked, span]
-        });
-        let settled = between.iter().fold(asked, |settled, range| settled.hull(*range));
-        let unasked =
-            between.into_iter().map(|range| Finding { range, cause: Cause::Pending, detail: String::new() });
+        let between = slots_between(span, asked);
+        let settled = between.map_or(asked, |between| asked.hull(between));
+        let unasked = between.map(|range| Finding { range, cause: Cause::Pending, detail: String::new() });
         let mut findings: Vec<Finding> = commit.findings().iter().cloned().chain(unasked).collect();
         findings.sort_by_key(|finding| finding.range.start());
         let stored: Vec<Timestamp> =
@@ -238,7 +233,7 @@ impl Series {
         let from = self.holes.partition_point(|hole| hole.range.end() < settled.start());
         let to = self.holes.partition_point(|hole| hole.range.start() <= settled.end());
         let after = settle_holes(&self.holes[from..to], settled, &findings, commit.observed_at());
-        let changed = difference(&self.holes[from..to], &after);
+        let changed = changed_holes(&self.holes[from..to], &after);
         self.holes.splice(from..to, after);
         self.summary.span = Some(span.hull(asked));
         changed
@@ -264,35 +259,47 @@ impl Series {
     }
 }
 
-/// Whether writing `candle` over `stored` would change nothing. Details that are unknown now do
-/// not wipe those that were known for the same prices and volume.
-fn says_nothing_new(stored: &Candle, candle: &Candle) -> bool {
-    let same_numbers = stored.prices() == candle.prices() && stored.volume() == candle.volume();
-    same_numbers && (candle.details().is_none() || candle.details() == stored.details())
-}
-
-/// From the first to the last instant about which two ledgers say something else.
-fn difference(before: &[Hole], after: &[Hole]) -> Option<TimeRange> {
-    let holes = before.iter().chain(after);
-    let mut bounds: Vec<Timestamp> = holes.flat_map(|hole| [hole.range.start(), hole.range.end()]).collect();
-    bounds.sort_unstable();
-    bounds.dedup();
-    let mut differs = None;
-    for piece in bounds.windows(2) {
-        if said_at(before, piece[0]) != said_at(after, piece[0]) {
-            widen(&mut differs, piece[0], piece[1]);
-        }
-    }
-    differs
-}
-
-fn said_at(holes: &[Hole], at: Timestamp) -> Option<(Cause, &str)> {
-    let hole = holes.get(holes.partition_point(|hole| hole.range.end() <= at))?;
-    hole.range.contains(at).then_some((hole.cause, hole.detail.as_str()))
-}
-
 fn widen(range: &mut Option<TimeRange>, start: Timestamp, end: Timestamp) {
     if let Ok(piece) = TimeRange::new(start, end) {
         *range = Some(range.map_or(piece, |range| range.hull(piece)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ohlcv_domain::{Grid, Interval, SlotRange};
+
+    use super::*;
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::from_millis(day * 86_400_000).unwrap()
+    }
+
+    fn time(from: i64, to: i64) -> TimeRange {
+        TimeRange::new(day(from), day(to)).unwrap()
+    }
+
+    fn days(from: i64, to: i64) -> SlotRange {
+        Grid::new(Interval::D1).slots_in(time(from, to))
+    }
+
+    fn full(from: i64, to: i64) -> Commit {
+        let candles = days(from, to).iter().map(|open_time| Candle::flat(open_time, "1".parse().unwrap()));
+        Commit::new("BTC".parse().unwrap(), days(from, to), candles.collect(), Vec::new(), day(100)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn rows_that_vanish_are_missed_only_when_they_are_counted_anew() {
+        let (store, btc) = (MemoryStore::new(), "BTC".parse().unwrap());
+        store.apply(full(0, 10)).await.unwrap();
+        store.remove_rows(btc, time(8, 10));
+        assert_eq!(store.page(btc, TimeRange::ALL, Take::Oldest, 100).await.unwrap().len(), 8);
+        assert_eq!(store.holes(btc, TimeRange::ALL, 100).await.unwrap(), []);
+        assert_eq!(store.summary(btc).await.unwrap().unwrap().candles, 10);
+        let recount = Commit::of_finding(btc, days(8, 10), Cause::Pending, "", day(100)).with_recount();
+        store.apply(recount).await.unwrap();
+        let summary = store.summary(btc).await.unwrap().unwrap();
+        assert_eq!((summary.candles, summary.last, summary.answered_until), (8, Some(day(7)), Some(day(8))));
+        assert_eq!(store.changes(btc, 1, 100).await.unwrap()[0].range, time(8, 10));
     }
 }

@@ -96,9 +96,9 @@ impl CandlesApi {
         &self,
         /// The name of the asset, in either case: `BTC`, not `BTCUSDT`.
         asset: Path<Param<Asset>>,
-        /// Earliest open time, inclusive: RFC 3339 or milliseconds since 1970. A `+` must be written `%2B`.
+        /// Earliest open time, inclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         start: Query<Option<Param<Timestamp>>>,
-        /// Latest open time, exclusive: RFC 3339 or milliseconds since 1970. A `+` must be written `%2B`.
+        /// Latest open time, exclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         end: Query<Option<Param<Timestamp>>>,
         /// How many rows at most, filled ones included.
         limit: Query<Option<Param<Limit>>>,

@@ -1,8 +1,11 @@
+mod bad_values;
+
 use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::*;
+use bad_values::BAD;
 
 /// Settings given in every place, in a directory of their own.
 struct Given {
@@ -83,78 +86,6 @@ fn the_defaults_told_are_the_defaults_that_hold() {
     });
     assert_eq!(spelt, Given::nothing().load());
 }
-
-/// What a careless user might write, and what the message has to say.
-const BAD: &[(&str, &str, &str)] = &[
-    ("DATABASE_URL", "", "is empty"),
-    ("DATABASE_URL", "ohlcv.db", "sqlite://FILE"),
-    ("DATABASE_URL", "sqlite:ohlcv.db", "=\"sqlite:ohlcv.db\""),
-    ("DATABASE_URL", "mysql://root@localhost/db", "postgresql://USER:PASSWORD@HOST:PORT/DATABASE"),
-    ("DATABASE_URL", "sqlite://:memory:", "must name a file"),
-    ("DATABASE_URL", "sqlite://x.db?mode=memory", "must name a file"),
-    ("DATABASE_URL", "sqlite://", "names no file"),
-    ("DATABASE_URL", "sqlite://x.db?mode=create", "mode must be rwc"),
-    ("DATABASE_URL", "postgresql://crypto:pw@db:543x2/portfolio", "1 to 65535"),
-    ("DATABASE_URL", "postgresql://crypto:p/w@db/portfolio", "%2F"),
-    ("DATABASE_URL", "postgresql:///portfolio", "names no host"),
-    ("BINANCE_API_BASE_URL", "", "is empty"),
-    ("BINANCE_API_BASE_URL", "api.binance.com", "http:// or https://"),
-    ("BINANCE_API_BASE_URL", "ftp://api.binance.com", "http:// or https://"),
-    ("BINANCE_API_BASE_URL", "https://", "a host"),
-    ("BINANCE_API_BASE_URL", "https://api.binance.com:99999", "a port"),
-    ("BINANCE_API_BASE_URL", "https://api.binance.com?x=1", "a path"),
-    ("BINANCE_API_BASE_URL", "https://api.binance.com/api/v3/", "without /api/v3"),
-    ("BINANCE_API_BASE_URL", "https://api binance.com", "a host"),
-    ("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", "1", "from 2 to 6000"),
-    ("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", "6001", "from 2 to 6000"),
-    ("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", "5_000", "whole number of units of weight"),
-    ("BINANCE_REQUEST_DELAY_MS", "-1", "from 0 to 60000"),
-    ("BINANCE_REQUEST_DELAY_MS", "100ms", "whole number of milliseconds"),
-    ("BINANCE_REQUEST_DELAY_MS", "99999999999999999999", "from 0 to 60000"),
-    ("BINANCE_MAX_CONCURRENT_REQUESTS", "0", "from 1 to 100"),
-    ("BINANCE_MAX_CONCURRENT_REQUESTS", "+5", "whole number of requests"),
-    ("QUOTE_ASSET", "US-DT", "letters A-Z and digits"),
-    ("QUOTE_ASSET", "", "is empty"),
-    ("CANDLE_INTERVAL", "12H", "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M (case matters"),
-    ("CANDLE_INTERVAL", "10m", "must be one of"),
-    ("TRACKED_ASSETS", "", "must list at least one asset, as in BTC,ETH; leave it out for the default"),
-    ("TRACKED_ASSETS", "BTC,,ETH", "empty name"),
-    ("TRACKED_ASSETS", "BTC,ETH,", "empty name"),
-    ("TRACKED_ASSETS", "BTC;ETH", "\"BTC;ETH\" is no asset name"),
-    ("TRACKED_ASSETS", "BTC,eth,btc", "BTC is listed twice"),
-    ("TRACKED_ASSETS", "BTC,USDT", "USDT is QUOTE_ASSET itself"),
-    ("TRACKED_ASSETS", "BTCUSDT", "write the asset alone, BTC"),
-    ("FETCH_INTERVAL_HOURS", "0", "from 0.000277778 (one second)"),
-    ("FETCH_INTERVAL_HOURS", "0,5", "as in 12 or 0.5"),
-    ("FETCH_INTERVAL_HOURS", "12h", "must be hours"),
-    ("FETCH_INTERVAL_HOURS", "8760.1", "to 8760"),
-    ("FETCH_INTERVAL_HOURS", "1e3", "must be hours"),
-    ("FETCH_INTERVAL_HOURS", "NaN", "must be hours"),
-    ("FETCH_INTERVAL_HOURS", "0.0000000001", "at most 9 decimals"),
-    ("FINALITY_GRACE_SECONDS", "3601", "from 0 to 3600"),
-    ("FINALITY_GRACE_SECONDS", "0.5", "whole number of seconds"),
-    ("INITIAL_BACKFILL_DAYS", "0", "from 1 to 36500"),
-    ("INITIAL_BACKFILL_DAYS", "2y", "whole number of days"),
-    ("MIN_BACKFILL_DAYS", "-1", "from 0 to 36500"),
-    ("MIN_BACKFILL_DAYS", "731", "at most INITIAL_BACKFILL_DAYS, which is 730"),
-    ("LISTEN_ADDRESS", "8000", "127.0.0.1:8000"),
-    ("LISTEN_ADDRESS", ":8000", "0.0.0.0:8000"),
-    ("LISTEN_ADDRESS", "0.0.0.0", "a colon and a port"),
-    ("LISTEN_ADDRESS", "localhost:65536", "from 0 to 65535"),
-    ("LISTEN_ADDRESS", "http://127.0.0.1:8000", "an IP address or localhost"),
-    ("CORS_ALLOWED_ORIGINS", "app.example", "scheme://host"),
-    ("CORS_ALLOWED_ORIGINS", "https://app.example/", "a slash at the end"),
-    ("CORS_ALLOWED_ORIGINS", "https://app.example,*", "must stand alone"),
-    ("CORS_ALLOWED_ORIGINS", "https://app.example,", "empty origin"),
-    ("CORS_ALLOWED_ORIGINS", "https://*.example", "is no origin"),
-    ("LOG_LEVEL", "verbose", "OFF, ERROR, WARN, INFO, DEBUG or TRACE"),
-    ("LOG_LEVEL", "ohlcv=loud", "target=level"),
-    ("LOG_LEVEL", "", "is empty"),
-    ("LOG_FORMAT", "pretty", "text or json"),
-    ("AUTO_MIGRATE", "yes", "true or false"),
-    ("AUTO_MIGRATE", "1", "true or false"),
-    ("AUTO_MIGRATE", "tr\u{7}ue", "control characters"),
-];
 
 #[test]
 fn every_bad_value_is_refused_by_name_and_told_what_is_allowed() {

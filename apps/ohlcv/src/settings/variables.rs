@@ -56,7 +56,7 @@ pub static VARIABLES: [Variable; 17] = [
         "BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE",
         "binance-rate-limit-requests-per-minute",
         "5000",
-        "budget in request weight per minute, 2 to 6000: a page of candles weighs 2",
+        "budget in request weight per minute, 10 to 6000: a page of candles weighs 2",
     ),
     Variable::new(
         "BINANCE_REQUEST_DELAY_MS",

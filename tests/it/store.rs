@@ -1,0 +1,124 @@
+//! Both databases keep every promise of the store's contract.
+#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
+
+use std::sync::Arc;
+
+use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
+use ohlcv_ports::{CandleStore, Coverage, StoreError};
+use ohlcv_tests::database::{Backend, TestDatabase};
+
+async fn store(backend: Backend) -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+    let database = TestDatabase::new(backend).await;
+    let db = database.connect().await;
+    ohlcv_migration::up(&db).await.unwrap();
+    let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
+    (Arc::clone(&store) as Arc<dyn CandleStore>, store, database)
+}
+
+mod on_sqlite {
+    use super::{Arc, Backend, CandleStore, Coverage, TestDatabase};
+
+    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+        super::store(Backend::Sqlite).await
+    }
+
+    ohlcv_ports::candle_store_contract!(fresh);
+}
+
+ohlcv_tests::on_postgres! {
+    mod on_postgres {
+        use super::{Arc, Backend, CandleStore, Coverage, TestDatabase};
+
+        async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+            super::store(Backend::Postgres).await
+        }
+
+        ohlcv_ports::candle_store_contract!(fresh);
+    }
+}
+
+ohlcv_tests::on_each_database!(
+    processes_that_migrate_at_once_take_turns,
+    a_store_without_its_schema_is_not_ready,
+    a_database_stays_with_the_settings_it_was_made_with,
+    the_columns_are_those_of_the_reference,
+);
+
+async fn processes_that_migrate_at_once_take_turns(backend: Backend) {
+    let database = TestDatabase::new(backend).await;
+    let mut starts = Vec::new();
+    for _ in 0..4 {
+        let db = database.connect().await;
+        starts.push(tokio::spawn(async move { ohlcv_migration::up(&db).await }));
+    }
+    for start in starts {
+        start.await.unwrap().unwrap();
+    }
+    let db = database.connect().await;
+    assert_eq!(ohlcv_migration::pending(&db).await.unwrap(), Vec::<String>::new());
+}
+
+async fn a_store_without_its_schema_is_not_ready(backend: Backend) {
+    let database = TestDatabase::new(backend).await;
+    let empty = SqlStore::new(database.connect().await, ohlcv_migration::newest());
+    assert!(empty.ready().await.is_err());
+
+    let db = database.connect().await;
+    ohlcv_migration::up(&db).await.unwrap();
+    assert!(empty.ready().await.is_ok());
+    let later = SqlStore::new(db, "m20991231_000001_later".to_owned());
+    assert!(matches!(later.ready().await, Err(StoreError::Refused { .. })));
+}
+
+async fn a_database_stays_with_the_settings_it_was_made_with(backend: Backend) {
+    let database = TestDatabase::new(backend).await;
+    let db = database.connect().await;
+    ohlcv_migration::up(&db).await.unwrap();
+    let claim = |interval: &str| [("CANDLE_INTERVAL", interval.to_owned())];
+    claim_installation(&db, &claim("12h")).await.unwrap();
+    claim_installation(&db, &claim("12h")).await.unwrap();
+    let refused = claim_installation(&db, &claim("1h")).await;
+    assert!(matches!(refused, Err(InstallationError::Mismatch { variable: "CANDLE_INTERVAL", .. })));
+}
+
+async fn the_columns_are_those_of_the_reference(backend: Backend) {
+    if backend == Backend::Sqlite {
+        // It has no such types; that nothing is REAL is what counts.
+        let database = migrated(backend).await;
+        let real = "SELECT name FROM pragma_table_info('spot_ohlcv') WHERE type LIKE '%REAL%' OR type LIKE '%NUM%'";
+        assert!(database.query(real).await.is_empty());
+        return;
+    }
+    let database = migrated(backend).await;
+    let columns = "SELECT column_name || ' ' || data_type
+            || COALESCE('(' || character_maximum_length || ')', '')
+            || CASE data_type WHEN 'numeric' THEN '(' || numeric_precision || ',' || numeric_scale || ')' ELSE '' END
+            || CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END AS told
+        FROM information_schema.columns
+        WHERE table_schema = current_schema() AND table_name = 'spot_ohlcv' ORDER BY ordinal_position";
+    let told: Vec<String> =
+        database.query(columns).await.iter().map(|row| row.try_get("", "told").unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "id bigint not null",
+            "asset character varying(20) not null",
+            "timestamp timestamp with time zone not null",
+            "open numeric(20,8) not null",
+            "high numeric(20,8) not null",
+            "low numeric(20,8) not null",
+            "close numeric(20,8) not null",
+            "volume numeric(30,8) not null",
+            "quote_volume numeric(30,8)",
+            "trades bigint",
+            "taker_buy_volume numeric(30,8)",
+            "taker_buy_quote_volume numeric(30,8)",
+        ]
+    );
+}
+
+async fn migrated(backend: Backend) -> TestDatabase {
+    let database = TestDatabase::new(backend).await;
+    ohlcv_migration::up(&database.connect().await).await.unwrap();
+    database
+}
