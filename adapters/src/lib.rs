@@ -2,9 +2,9 @@
 //!
 //! | feature | what it gives |
 //! | --- | --- |
-//! | `binance` | [`binance::BinanceSource`], candles over Binance's REST API |
-//! | `sql` | [`store::SqlStore`], candles on SQLite and PostgreSQL |
-//! | `simulated` | [`simulated::SimulatedMarket`], a deterministic exchange without a network |
+//! | `binance` | `binance::BinanceSource`, candles over Binance's REST API |
+//! | `sql` | `store::SqlStore`, candles on SQLite and PostgreSQL |
+//! | `simulated` | `simulated::SimulatedMarket`, a deterministic exchange without a network |
 //!
 //! [`SystemClock`] is always there. A program that only fetches needs `binance` alone and does not
 //! compile a database driver.

@@ -1,11 +1,12 @@
 //! History comes in once, whole, and every hole in it has a cause.
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ohlcv_domain::{Cause, Interval};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_tests::fake_binance::{Fault, Options, Target};
+use ohlcv_tests::fake_binance::{Fault, Target};
 use ohlcv_usecases::Outcome;
 
 use crate::market::{HALF_DAY, Market, NOON, asset, at, candles, dumped};
@@ -47,9 +48,8 @@ async fn everything_closed_is_stored_exactly(backend: Backend) {
 }
 
 async fn a_second_backfill_asks_for_no_candles_and_changes_no_row(backend: Backend) {
-    let mut market = Market::new(HALF_DAY, &["BTC", "ETH"], NOON, 900).await;
+    let market = Market::new(HALF_DAY, &["BTC", "ETH"], NOON, 900).await;
     market.source.remove(asset("BTC"), Interval::H12, hole("2024-01-05T00:00:00Z", "2024-01-07T00:00:00Z"));
-    market.exchange.clear_requests();
     let database = TestDatabase::new(backend).await;
     let service = market.service(&database, &[("TRACKED_ASSETS", "BTC,ETH")]).await;
     service.backfill().await;
@@ -60,8 +60,6 @@ async fn a_second_backfill_asks_for_no_candles_and_changes_no_row(backend: Backe
     assert!(!report.has_failures());
     assert_eq!(market.exchange.klines_requests().len(), 0);
     assert_eq!(whole_database(&database).await, before);
-    market = Market::new(HALF_DAY, &["BTC"], NOON, 1).await;
-    drop(market);
 }
 
 async fn a_later_backfill_asks_for_the_new_candles_alone(backend: Backend) {
@@ -81,7 +79,8 @@ async fn a_later_backfill_asks_for_the_new_candles_alone(backend: Backend) {
 async fn the_listing_is_found_by_one_request(backend: Backend) {
     let market = Market::new(HALF_DAY, &["SOL"], NOON, 120).await;
     let database = TestDatabase::new(backend).await;
-    let service = market.service(&database, &[("TRACKED_ASSETS", "SOL"), ("INITIAL_BACKFILL_DAYS", "3650")]).await;
+    let service =
+        market.service(&database, &[("TRACKED_ASSETS", "SOL"), ("INITIAL_BACKFILL_DAYS", "3650")]).await;
     let report = service.backfill().await;
     assert!(!report.has_failures());
     // One for the listing, one for the 241 candles since: none for the years before.
@@ -97,7 +96,9 @@ async fn young_assets_are_served_but_not_complete(backend: Backend) {
     let service = market.service(&database, &[("TRACKED_ASSETS", "NEW")]).await;
     let report = service.backfill().await;
     assert!(!report.has_failures());
-    assert!(matches!(&report.assets[0].outcome, Outcome::Incomplete(reason) if reason.contains("90 are needed")));
+    assert!(
+        matches!(&report.assets[0].outcome, Outcome::Incomplete(reason) if reason.contains("90 are needed"))
+    );
     let row = service.get("/api/v1/assets").await.json()["assets"][0].clone();
     assert_eq!(row["backfill_completed"], false);
     assert_eq!(row["total_candles"], 40);
@@ -130,9 +131,13 @@ async fn a_hole_of_the_exchange_is_known_and_not_asked_for_again(backend: Backen
 async fn an_unknown_asset_blocks_no_other(backend: Backend) {
     let market = Market::new(HALF_DAY, &["BTC", "ETH"], NOON, 100).await;
     let database = TestDatabase::new(backend).await;
-    let service = market.service(&database, &[("TRACKED_ASSETS", "BTC,NOPE,ETH"), ("INITIAL_BACKFILL_DAYS", "95")]).await;
+    let service = market
+        .service(&database, &[("TRACKED_ASSETS", "BTC,NOPE,ETH"), ("INITIAL_BACKFILL_DAYS", "95")])
+        .await;
     let report = service.backfill().await;
-    assert!(matches!(&report.assets[1].outcome, Outcome::Failed(error) if error.to_string().contains("NOPEUSDT")));
+    assert!(
+        matches!(&report.assets[1].outcome, Outcome::Failed(error) if error.to_string().contains("NOPEUSDT"))
+    );
     assert!(matches!(report.assets[2].outcome, Outcome::Done));
     let assets = service.get("/api/v1/assets").await.json()["assets"].clone();
     assert_eq!(assets[0]["total_candles"], 190);
@@ -145,14 +150,12 @@ async fn an_asset_that_fails_is_reported_and_continued_later(backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let given = [("TRACKED_ASSETS", "BTC,ETH"), ("INITIAL_BACKFILL_DAYS", "1400")];
     let service = market.service(&database, &given).await;
-    // The second page of ETH, and nothing of BTC, is refused.
-    market.exchange.inject_on(
-        Target::matching(|request| {
-            request.symbol() == Some("ETHUSDT") && request.start().is_some_and(|start| start > at("2022-01-09T00:00:00Z"))
-        }),
-        Fault::Json { status: 400, code: -1130, message: "Data sent for parameter 'x' is not valid." },
-        1,
-    );
+    // The listing and the first page of ETH are answered, the second page is refused.
+    let eth = Target::Symbol("ETHUSDT".to_owned());
+    market.exchange.inject_on(eth.clone(), as_it_is(), 2);
+    let refused =
+        Fault::Json { status: 400, code: -1130, message: "Data sent for parameter 'x' is not valid." };
+    market.exchange.inject_on(eth, refused, 1);
     let report = service.backfill().await;
     assert!(matches!(report.assets[0].outcome, Outcome::Done), "{report:?}");
     assert!(matches!(report.assets[1].outcome, Outcome::Failed(_)), "{report:?}");
@@ -199,22 +202,17 @@ async fn a_bad_row_is_rejected_and_the_good_ones_around_it_are_stored(backend: B
     let database = TestDatabase::new(backend).await;
     let service = market.service(&database, &[("INITIAL_BACKFILL_DAYS", "95")]).await;
     let tamper = |rows: &mut Vec<serde_json::Value>| {
-        if rows.len() > 100 {
-            rows[10][5] = "1e5".into();
-            rows[11][3] = "999999.0".into();
-            rows[12][1] = "-1.0".into();
-            rows[13][4] = "1000000000000.00000000".into();
-            rows[14][2] = "1.000000001".into();
-            rows[15] = "not a row".into();
-            rows[16][0] = (rows[16][0].as_i64().unwrap() + 789).into();
-            rows.swap(20, 21);
-        }
+        rows[10][5] = "1e5".into();
+        rows[11][3] = "999999.0".into();
+        rows[12][1] = "-1.0".into();
+        rows[13][4] = "1000000000000.00000000".into();
+        rows[14][2] = "1.000000001".into();
+        rows[15] = "not a row".into();
+        rows[16][0] = (rows[16][0].as_i64().unwrap() + 789).into();
+        rows.swap(20, 21);
     };
-    market.exchange.inject_on(
-        Target::matching(|request| request.limit() == Some(1_000)),
-        Fault::EditRows(std::sync::Arc::new(tamper)),
-        1,
-    );
+    market.exchange.inject(as_it_is(), 1);
+    market.exchange.inject(Fault::EditRows(Arc::new(tamper)), 1);
     let report = service.backfill().await;
     assert!(matches!(report.assets[0].outcome, Outcome::Done), "{report:?}");
     assert_eq!(database.dump().await.len(), 190 - 8);
@@ -222,7 +220,14 @@ async fn a_bad_row_is_rejected_and_the_good_ones_around_it_are_stored(backend: B
     let details: Vec<String> = rejections(&database).await;
     let rules: Vec<&str> = details.iter().map(|detail| detail.split(':').next().unwrap()).collect();
     let expected = [
-        "malformed", "low_not_lowest", "negative", "too_large", "too_many_places", "malformed", "off_grid", "out_of_order",
+        "malformed",
+        "low_not_lowest",
+        "negative",
+        "too_large",
+        "too_many_places",
+        "malformed",
+        "off_grid",
+        "out_of_order",
     ];
     assert_eq!(rules, expected);
     assert!(details[3].contains("1000000000000.00000000"), "the evidence is the row: {}", details[3]);
@@ -249,7 +254,10 @@ async fn rejections(database: &TestDatabase) -> Vec<String> {
 async fn whole_database(database: &TestDatabase) -> Vec<String> {
     let mut rows = database.dump().await;
     for (table, columns) in [
-        ("series", "asset span_start_ms span_end_ms answered_until_ms listing_ms first_ms last_ms candles change_seq backfill_reason"),
+        (
+            "series",
+            "asset span_start_ms span_end_ms answered_until_ms listing_ms first_ms last_ms candles change_seq backfill_reason",
+        ),
         ("hole", "asset start_ms end_ms cause detail since_ms asked last_asked_ms"),
         ("change_log", "asset seq start_ms end_ms at_ms"),
         ("backfill_state", "asset completed last_fetched_timestamp updated_at"),
@@ -262,7 +270,7 @@ async fn whole_database(database: &TestDatabase) -> Vec<String> {
     rows
 }
 
-/// A market whose answers come late, so that a run can be caught in the middle.
-pub(crate) fn slow(latency: Duration) -> Options {
-    Options { latency, ..Options::default() }
+/// The right answer: what lets a fault wait for a later request.
+fn as_it_is() -> Fault {
+    Fault::EditRows(Arc::new(|_| {}))
 }

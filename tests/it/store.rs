@@ -85,7 +85,8 @@ async fn the_columns_are_those_of_the_reference(backend: Backend) {
     if backend == Backend::Sqlite {
         // It has no such types; that nothing is REAL is what counts.
         let database = migrated(backend).await;
-        let real = "SELECT name FROM pragma_table_info('spot_ohlcv') WHERE type LIKE '%REAL%' OR type LIKE '%NUM%'";
+        let real =
+            "SELECT name FROM pragma_table_info('spot_ohlcv') WHERE type LIKE '%REAL%' OR type LIKE '%NUM%'";
         assert!(database.query(real).await.is_empty());
         return;
     }

@@ -42,7 +42,9 @@ impl TestDatabase {
                 let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
                 let schema = format!("test_{}_{number}", std::process::id());
                 let db = connect(&server).await.expect("the test server answers");
-                db.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.expect("a schema can be made");
+                db.execute_unprepared(&format!("CREATE SCHEMA {schema}"))
+                    .await
+                    .expect("a schema can be made");
                 db.close().await.expect("the connection closes");
                 let separator = if server.contains('?') { '&' } else { '?' };
                 Self { url: format!("{server}{separator}options[search_path]={schema}"), _folder: None }
@@ -54,6 +56,11 @@ impl TestDatabase {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Reaches the server under another address from now on, through a wire that can be cut, say.
+    pub fn reach_through(&mut self, address: &str, other: &str) {
+        self.url = self.url.replace(address, other);
     }
 
     /// A connection pool of the test's own, beside the program's.
@@ -85,9 +92,12 @@ impl TestDatabase {
             DbBackend::Postgres => "CAST(EXTRACT(EPOCH FROM timestamp) * 1000 AS BIGINT)",
             _ => "timestamp",
         };
-        let numbers = ["open", "high", "low", "close", "volume"].map(|column| format!("CAST({column} AS TEXT)"));
-        let line = format!("asset || ' ' || CAST({millis} AS TEXT) || ' ' || {}", numbers.join(" || ' ' || "));
-        let rows = self.query(&format!("SELECT {line} AS line FROM spot_ohlcv ORDER BY asset, timestamp")).await;
+        let numbers =
+            ["open", "high", "low", "close", "volume"].map(|column| format!("CAST({column} AS TEXT)"));
+        let line =
+            format!("asset || ' ' || CAST({millis} AS TEXT) || ' ' || {}", numbers.join(" || ' ' || "));
+        let rows =
+            self.query(&format!("SELECT {line} AS line FROM spot_ohlcv ORDER BY asset, timestamp")).await;
         rows.iter().map(|row| row.try_get("", "line").expect("a line of text")).collect()
     }
 }

@@ -5,8 +5,8 @@
     reason = "a harness that cannot do its work has to fail the test that uses it"
 )]
 
-pub mod fake_binance;
 pub mod database;
+pub mod fake_binance;
 mod postgres;
 pub mod process;
 pub mod recorded;

@@ -83,7 +83,9 @@ fn programs() -> PathBuf {
     versions.reverse();
     // A wrapper on the PATH may lack the programs beside it, so complete folders only.
     folders.splice(0..0, versions);
-    let complete = |folder: &PathBuf| ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file());
+    let complete = |folder: &PathBuf| {
+        ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).is_file())
+    };
     folders.into_iter().find(complete).unwrap_or_else(|| {
         panic!(
             "no PostgreSQL server is installed: run tests/run, which installs it \

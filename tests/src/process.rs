@@ -57,8 +57,12 @@ impl Program {
     /// Starts it and leaves it running.
     #[must_use]
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut child =
-            self.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
         let stderr = child.stderr.take().expect("standard error was asked for");
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -101,8 +105,12 @@ impl Running {
                         return line;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("no \"{text}\" within {WAIT_MAX:?}: {:#?}", self.heard),
-                Err(RecvTimeoutError::Disconnected) => panic!("it ended without \"{text}\": {:#?}", self.heard),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no \"{text}\" within {WAIT_MAX:?}: {:#?}", self.heard)
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("it ended without \"{text}\": {:#?}", self.heard)
+                }
             }
         }
     }

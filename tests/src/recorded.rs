@@ -53,6 +53,7 @@ pub fn millis(text: &str) -> Timestamp {
 /// The candle that much later.
 #[must_use]
 pub fn shifted(candle: &Candle, by_millis: i64) -> Candle {
-    let open_time = Timestamp::from_millis(candle.open_time().millis() + by_millis).expect("a time within bounds");
+    let open_time =
+        Timestamp::from_millis(candle.open_time().millis() + by_millis).expect("a time within bounds");
     Candle::new(open_time, candle.prices(), candle.volume()).expect("its prices are those of a candle")
 }

@@ -82,7 +82,11 @@ impl FetchContext {
     where
         F: Future<Output = AssetReport>,
     {
-        let time = ExchangeTime::read(self.source.as_ref(), self.clock.as_ref()).await?;
+        let time = ExchangeTime::read(self.source.as_ref(), self.clock.as_ref());
+        let Some(time) = self.stop.run_until_cancelled(time).await else {
+            return Ok(RunReport::stopped(assets, self.clock.now()));
+        };
+        let time = time?;
         let mut runs = Vec::with_capacity(assets.len());
         for (position, &asset) in assets.iter().enumerate() {
             let progress = Progress { asset, done: 0, expected: 0 };

@@ -31,6 +31,18 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Nothing was done: it was stopped before the exchange told its time.
+    pub(crate) fn stopped(assets: &[Asset], now: Timestamp) -> Self {
+        let report = |&asset| AssetReport {
+            asset,
+            gains: Gains::default(),
+            behind: true,
+            outcome: Outcome::Stopped,
+        };
+        let time = ExchangeTime { exchange: now, local: now };
+        Self { time, assets: assets.iter().map(report).collect() }
+    }
+
     /// Whether looking again soon may bring more: newest candles are missing, for a reason that can
     /// pass.
     #[must_use]
