@@ -277,18 +277,15 @@ impl Door {
             let unplaced = self.unplaced.iter().find(|(after, _)| {
                 after.map_or(self.asked.start(), |newest| grid.next(newest)) == gap.start()
             });
+            let unplaced = unplaced.map(|(_, said)| said.as_str());
             let mut cuts: Vec<(TimeRange, Cause, &str)> = Vec::new();
-            if let Some((_, said)) = unplaced {
-                cuts.push((gap.time(), Cause::Rejected, said));
-            } else {
-                let mut from = gap.start();
-                for (slot, said) in self.suspect.range(gap.start()..gap.end()) {
-                    push_empty(&mut cuts, gap.from(from).before(*slot), &may_still_come);
-                    from = grid.next(*slot);
-                    cuts.push((gap.from(*slot).before(from).time(), Cause::Rejected, said));
-                }
-                push_empty(&mut cuts, gap.from(from), &may_still_come);
+            let mut from = gap.start();
+            for (slot, said) in self.suspect.range(gap.start()..gap.end()) {
+                push_unanswered(&mut cuts, gap.from(from).before(*slot), unplaced, &may_still_come);
+                from = grid.next(*slot);
+                cuts.push((gap.from(*slot).before(from).time(), Cause::Rejected, said));
             }
+            push_unanswered(&mut cuts, gap.from(from), unplaced, &may_still_come);
             findings.extend(cuts.into_iter().map(|(range, cause, detail)| Finding {
                 range,
                 cause,
@@ -299,12 +296,20 @@ impl Door {
     }
 }
 
-/// The part of an unanswered run that may still come is pending, the rest is empty.
-fn push_empty(
-    cuts: &mut Vec<(TimeRange, Cause, &str)>,
+/// A run without rows: rejected if a row came that may stand for it, else pending as far as it may
+/// still come, else empty.
+fn push_unanswered<'a>(
+    cuts: &mut Vec<(TimeRange, Cause, &'a str)>,
     run: SlotRange,
+    unplaced: Option<&'a str>,
     may_still_come: &impl Fn(Timestamp) -> bool,
 ) {
+    if let Some(said) = unplaced {
+        if !run.is_empty() {
+            cuts.push((run.time(), Cause::Rejected, said));
+        }
+        return;
+    }
     let pending_from = run.iter().rev().take_while(|slot| may_still_come(*slot)).last();
     let split = pending_from.unwrap_or(run.end());
     for (part, cause) in [(run.before(split), Cause::SourceEmpty), (run.from(split), Cause::Pending)] {

@@ -19,12 +19,12 @@ ohlcv_tests::on_each_database!(
 );
 
 /// How often a backfill is killed before it may end.
-const KILLS: usize = 8;
+const KILLS: usize = 6;
 
-/// Ten years of candles in eight pages for each of three assets, answered slowly, at the real time.
+/// Eight years of candles in six pages for each of three assets, answered slowly, at the real time.
 async fn market(latency: Duration) -> Market {
     let now = SystemClock.now();
-    let first = now.saturating_sub(Duration::from_secs(3_700 * 86_400));
+    let first = now.saturating_sub(Duration::from_secs(2_950 * 86_400));
     let series = ["BTC", "ETH", "SOL"].map(|name| (asset(name), candles(asset(name), HALF_DAY, first, now)));
     let options = Options { latency, ..Options::default() };
     Market::of(Interval::H12, series.to_vec(), now, options).await
@@ -36,7 +36,7 @@ fn program(database: &TestDatabase, exchange: &FakeBinance) -> Program {
         .with("BINANCE_API_BASE_URL", &exchange.url())
         .with("BINANCE_REQUEST_DELAY_MS", "0")
         .with("TRACKED_ASSETS", "BTC,ETH,SOL")
-        .with("INITIAL_BACKFILL_DAYS", "3650")
+        .with("INITIAL_BACKFILL_DAYS", "2900")
 }
 
 async fn a_backfill_killed_again_and_again_ends_as_an_undisturbed_one(backend: Backend) {
@@ -45,7 +45,7 @@ async fn a_backfill_killed_again_and_again_ends_as_an_undisturbed_one(backend: B
     let output = program(&undisturbed, &market.exchange).run(&["backfill"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let expected = undisturbed.dump().await;
-    assert_eq!(expected.len(), 3 * 7_300);
+    assert_eq!(expected.len(), 3 * 5_800);
     let pages_needed = market.pages_asked().len();
     market.exchange.clear_requests();
 
@@ -97,5 +97,5 @@ async fn a_backfill_that_is_asked_to_stop_says_so_and_goes_on_later(backend: Bac
     let holes = crate::backfill::holes(&database).await;
     assert!(!holes.is_empty() && holes.iter().all(|hole| hole.starts_with("pending ")), "{holes:?}");
     assert_eq!(program.run(&["backfill"]).status.code(), Some(0));
-    assert_eq!(database.dump().await.len(), 3 * 7_300);
+    assert_eq!(database.dump().await.len(), 3 * 5_800);
 }

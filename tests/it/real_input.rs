@@ -133,7 +133,12 @@ async fn recorded_off_grid_rows_are_rejected_by_name(backend: Backend) {
 /// A recorded row `symbol,open_time_ms,utc,open,high,low,close,volume` as the exchange sends it.
 fn kline(row: &[String]) -> serde_json::Value {
     let open_time = recorded::millis(&row[1]).millis();
-    let number = |text: &String| text.parse::<ohlcv_domain::Volume>().unwrap().to_string();
+    // The recording went through floats, which left some numbers with a tail of digits.
+    let number = |text: &String| {
+        let places = text.split_once('.').map_or(0, |(_, places)| places.len().min(8));
+        let whole = text.split('.').next().unwrap().len();
+        text[..whole + usize::from(places > 0) + places].parse::<ohlcv_domain::Volume>().unwrap().to_string()
+    };
     serde_json::json!([
         open_time, number(&row[3]), number(&row[4]), number(&row[5]), number(&row[6]), number(&row[7]),
         open_time + 3_599_999, "0.00000000", 0, "0.00000000", "0.00000000", "0"

@@ -33,12 +33,8 @@ pub struct RunReport {
 impl RunReport {
     /// Nothing was done: it was stopped before the exchange told its time.
     pub(crate) fn stopped(assets: &[Asset], now: Timestamp) -> Self {
-        let report = |&asset| AssetReport {
-            asset,
-            gains: Gains::default(),
-            behind: true,
-            outcome: Outcome::Stopped,
-        };
+        let report =
+            |&asset| AssetReport { asset, gains: Gains::default(), behind: true, outcome: Outcome::Stopped };
         let time = ExchangeTime { exchange: now, local: now };
         Self { time, assets: assets.iter().map(report).collect() }
     }
