@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use crate::coverage::Finding;
-use crate::{Candle, CandleError, Cause, DecimalError, SlotRange, TimeRange, Timestamp, gaps};
+use crate::{Candle, CandleError, Cause, DecimalError, Finding, SlotRange, TimeRange, Timestamp, gaps};
 
 /// The rule that a row from a source broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -42,6 +42,7 @@ mod decimal;
 mod forward_fill;
 mod gaps;
 mod grid;
+mod hole;
 mod intake;
 mod interval;
 mod pages;
@@ -53,14 +54,17 @@ pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
 pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Summary};
 pub use coverage::{
-    Cause, CauseError, Disagreement, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
-    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, answered_until, changed_holes, disagreement,
-    missing_slots, settle_holes, slots_between, without_stored,
+    Disagreement, answered_until, changed_holes, disagreement, missing_slots, settle_holes, slots_between,
+    without_stored,
 };
 pub use decimal::{Decimal, DecimalError, Price, Volume};
 pub use forward_fill::{ForwardFill, Row, forward_fill};
 pub use gaps::{Gaps, gaps};
 pub use grid::Grid;
+pub use hole::{
+    Cause, CauseError, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
+    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole,
+};
 pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
 pub use interval::{Interval, IntervalError};
 pub use pages::{Pages, pages};

@@ -60,6 +60,8 @@ impl Client {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BinanceConfigError> {
         let base = parse_base_url(base_url)?;
+        // The cryptography that the database driver brings too; an embedder's own choice stands.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .default_headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]))

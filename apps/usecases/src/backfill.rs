@@ -164,6 +164,7 @@ impl AssetRun<'_> {
         let Some((span, answered_until)) = summary.span.zip(summary.answered_until) else { return Ok(true) };
         let first = summary.listing.or(summary.first).unwrap_or(span.start());
         let grid = Grid::from_first(self.context.policy.interval, first);
-        Ok(self.closed_until(grid).is_ok_and(|closed_until| answered_until < closed_until))
+        // With clocks that cannot be trusted nobody knows, so it is looked at again.
+        Ok(self.closed_until(grid).map_or(true, |closed_until| answered_until < closed_until))
     }
 }

@@ -180,7 +180,7 @@ fn traits_of(file: &File) -> Vec<(String, usize, usize)> {
             let after = &code[at + keyword.len()..];
             let name = after.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
             let methods = block(after).split_whitespace().filter(|word| *word == "fn").count();
-            (name.to_owned(), code[..at].lines().count(), methods)
+            (name.to_owned(), code[..at].matches('\n').count() + 1, methods)
         })
         .collect()
 }
