@@ -112,7 +112,7 @@ pub const FAILED_FIRST_WAIT: Duration = Duration::from_secs(60);
 /// Each further wait is this many times the one before.
 pub const FAILED_WAIT_GROWTH: u32 = 2;
 /// The longest wait after failures.
-pub const FAILED_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+pub const FAILED_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 
 impl Hole {
     /// When the source should be asked about it again; none for what was before the listing.

@@ -151,7 +151,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
     let whole = |min, max, unit| move |text: &str| parse::whole(text, min, max, unit);
     let database_url = reader.value("DATABASE_URL", DatabaseUrl::parse);
     let binance_api_base_url = reader.value("BINANCE_API_BASE_URL", parse::base_url);
-    let weight = reader.value("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", whole(2, 6_000, "units of weight"));
+    let weight = reader.value("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", whole(10, 6_000, "units of weight"));
     let delay_ms = reader.value("BINANCE_REQUEST_DELAY_MS", whole(0, 60_000, "milliseconds"));
     let concurrent = reader.value("BINANCE_MAX_CONCURRENT_REQUESTS", whole(1, 100, "requests"));
     let quote_asset = reader.value("QUOTE_ASSET", parse::asset);

@@ -74,6 +74,7 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
     };
     // A stored series keeps its grid, whatever the exchange says later.
     let grid = Grid::from_first(interval, known.unwrap_or(listing));
+    let listing = known.filter(|_| Grid::from_first(interval, listing) != grid).unwrap_or(listing);
 
     let closed = run.closed_until(grid);
     if let Ok(closed_until) = closed {

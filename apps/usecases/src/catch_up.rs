@@ -46,16 +46,17 @@ impl CatchUp {
 
 /// None if there is nothing yet to catch up from.
 async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<Outcome>, Break> {
-    let summary = run.summary().await?;
-    let Some((span, listing)) = summary.and_then(|known| known.span.zip(known.listing)) else {
-        return Ok(None);
-    };
+    let Some(summary) = run.summary().await? else { return Ok(None) };
+    let Some((span, listing)) = summary.span.zip(summary.listing) else { return Ok(None) };
     let grid = Grid::from_first(run.context.policy.interval, listing);
     let closed = run.closed_until(grid);
     let end = closed.as_ref().map_or(span.end(), |closed_until| span.end().max(*closed_until));
     let slots = grid.slots_in(TimeRange::new(span.start(), end).unwrap_or(span));
     run.extend(slots, listing).await?;
-    run.fill_gaps(slots, Which::Due).await?;
+    // The newest come first, so that a hole which cannot be asked about keeps none of them away.
+    let answered_until = summary.answered_until.unwrap_or(span.start());
+    run.fill_gaps(slots.from(answered_until), Which::Due).await?;
+    run.fill_gaps(slots.before(answered_until), Which::Due).await?;
     closed?;
     Ok(Some(Outcome::Done))
 }

@@ -19,10 +19,20 @@ const MAY_KNOW: [(&str, &[&str]); 7] = [
     ("apps/usecases", &["ohlcv-domain", "ohlcv-ports"]),
     (
         "apps/ohlcv",
-        &["ohlcv-adapters", "ohlcv-domain", "ohlcv-migration", "ohlcv-ports", "ohlcv-tests", "ohlcv-usecases"],
+        &[
+            "ohlcv-adapters",
+            "ohlcv-domain",
+            "ohlcv-migration",
+            "ohlcv-ports",
+            "ohlcv-tests",
+            "ohlcv-usecases",
+        ],
     ),
     ("migration", &[]),
-    ("tests", &["ohlcv", "ohlcv-adapters", "ohlcv-domain", "ohlcv-migration", "ohlcv-ports", "ohlcv-usecases"]),
+    (
+        "tests",
+        &["ohlcv", "ohlcv-adapters", "ohlcv-domain", "ohlcv-migration", "ohlcv-ports", "ohlcv-usecases"],
+    ),
 ];
 
 /// All that the domain stands on: nothing async, nothing that does I/O.
@@ -156,7 +166,7 @@ fn ports_stand_on_the_domain_and_on_what_makes_traits_async() {
 }
 
 #[test]
-fn use_cases_know_neither_the_database_nor_http_in_their_tests_neither() {
+fn use_cases_know_neither_databases_nor_http_not_even_in_their_tests() {
     let found = dependencies("apps/usecases");
     let broken = places(found.iter().filter(|found| is_one_of(found, &EDGES)));
     hold("use-cases reach the outside through ports alone, see EDGES", &broken);

@@ -9,7 +9,7 @@ use ohlcv::settings::{VARIABLES, Variable};
 use super::repository::{files, hold, lines_that, root, text};
 
 /// What a newcomer looks for, where they look for it.
-const EXPECTED: [&str; 18] = [
+const EXPECTED: [&str; 20] = [
     ".env.example",
     ".gitignore",
     "ARCHITECTURE.md",
@@ -18,6 +18,8 @@ const EXPECTED: [&str; 18] = [
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
     "README.md",
     "adapters/src/lib.rs",
     "apps/usecases/src/lib.rs",
@@ -82,7 +84,8 @@ fn the_example_of_an_environment_tells_every_setting_as_it_is() {
     for (line, entry) in (1..).zip(text(path).lines()) {
         if let Some(remark) = entry.strip_prefix("# ") {
             meaning = remark;
-        } else if let Some((name, default)) = entry.strip_prefix('#').and_then(|entry| entry.split_once('=')) {
+        } else if let Some((name, default)) = entry.strip_prefix('#').and_then(|entry| entry.split_once('='))
+        {
             let told_here = Told { default: default.to_owned(), meaning: meaning.to_owned() };
             told.entry(name.to_owned()).or_default().push((line, told_here));
         }
@@ -98,7 +101,9 @@ fn compare(path: &str, mut told: Settings, default: impl Fn(&Variable) -> String
         match told.remove(variable.name).unwrap_or_default().as_slice() {
             [] => broken.push(format!("{path}: {} is missing; it is {real:?}", variable.name)),
             [(_, told)] if *told == real => {}
-            [(line, told)] => broken.push(format!("{path}:{line}: {} is {real:?}, not {told:?}", variable.name)),
+            [(line, told)] => {
+                broken.push(format!("{path}:{line}: {} is {real:?}, not {told:?}", variable.name))
+            }
             [_, (line, _), ..] => broken.push(format!("{path}:{line}: {} is told again", variable.name)),
         }
     }

@@ -109,7 +109,7 @@ fn the_settings_are_the_pinned_ones() {
     let mut told = String::new();
     for variable in &VARIABLES {
         let note = variable.default_note.map(|note| format!(" ({note})")).unwrap_or_default();
-        writeln!(told, "{} --{} = {}{note}", variable.name, variable.flag, variable.default).unwrap();
+        writeln!(told, "{} --{} = {:?}{note}", variable.name, variable.flag, variable.default).unwrap();
     }
     pinned("settings", &told);
 }

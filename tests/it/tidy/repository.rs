@@ -192,7 +192,7 @@ fn code_is_what_is_left_without_comments_and_literals() {
     for (text, code) in [
         ("a(); // b()", "a();       "),
         ("a /* b\n /* c */ d */ e", "a     \n              e"),
-        (r#"a("b \" // c") + 1"#, r"a(            ) + 1"),
+        (r#"a("b \" // c") + 1"#, "a(           ) + 1"),
         (r##"a(r#"b " c"#, "d")"##, "a(          ,    )"),
         ("a(b\"c\", br\"\\\", d)", "a(b   ,      , d)"),
         ("fn a<'b>(c: &'b str) { '\\'' == '\"' }", "fn a<'b>(c: &'b str) {      ==     }"),
@@ -201,6 +201,16 @@ fn code_is_what_is_left_without_comments_and_literals() {
     ] {
         assert_eq!(code_of(text), code, "{text}");
     }
+}
+
+#[test]
+fn the_walk_sees_every_kind_of_file_and_nothing_that_was_built() {
+    for path in ["Cargo.toml", ".env.example", ".ci/run", "domain/src/lib.rs", "tests/it/tidy.rs"] {
+        assert!(files().iter().any(|file| file.path == path), "{path}");
+    }
+    let built =
+        files().iter().find(|file| file.path.starts_with(".git/") || file.path.starts_with("target/"));
+    assert!(built.is_none(), "{built:?}");
 }
 
 #[test]

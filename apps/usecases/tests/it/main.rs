@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod fetching;
-mod listing;
 mod querying;
 mod sources;
 mod world;

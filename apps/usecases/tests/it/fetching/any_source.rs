@@ -1,0 +1,1 @@
+//! Whatever a source does, the store holds nothing that an honest one would not have said.
