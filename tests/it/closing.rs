@@ -1,5 +1,4 @@
 //! The open candle is never stored, whatever the clocks say.
-#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,4 @@
 //! Killed at any moment and run again, a backfill ends with the same rows as an undisturbed one.
-#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

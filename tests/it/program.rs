@@ -1,5 +1,4 @@
 //! The program as an operator starts it: settings, exit statuses, signals.
-#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! What the simulated market promises.
+
 use std::sync::Mutex;
 
 use ohlcv_domain::{TimeRange, gaps};

@@ -1,3 +1,5 @@
+//! The pace, in paused time.
+
 use std::sync::Arc;
 
 use tokio::task::JoinSet;

@@ -1,3 +1,5 @@
+//! The source against canned answers on a socket.
+
 use ohlcv_domain::{Candle, Grid, Rejection, Rule};
 use ohlcv_ports::testing::PausedClock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,3 +1,5 @@
+//! Where settings come from, and what is refused.
+
 mod bad_values;
 
 use std::path::Path;

@@ -10,7 +10,8 @@ use ohlcv_domain::{
 use ohlcv_ports::testing::{Call, MemoryStore, PausedClock, ScriptedSource};
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, SourceError, Take};
 use ohlcv_usecases::{
-    AssetReport, Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Progress, ProgressSink, RunReport,
+    AssetReport, Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Progress, ProgressSink,
+    RunReport,
 };
 use tokio_util::sync::CancellationToken;
 

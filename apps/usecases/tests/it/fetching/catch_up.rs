@@ -4,9 +4,7 @@ use ohlcv_domain::{Cause, Interval};
 use ohlcv_ports::testing::Call;
 use ohlcv_usecases::{AssetError, Outcome};
 
-use crate::world::{
-    CLOSED, HOUR, MINUTE, TEN_DAYS_AGO, World, at, btc, candle, candles, half_days, range,
-};
+use crate::world::{CLOSED, HOUR, MINUTE, TEN_DAYS_AGO, World, at, btc, candle, candles, half_days, range};
 
 /// Where the slot that opens at [`CLOSED`] ends.
 const MIDNIGHT: &str = "2024-11-07";

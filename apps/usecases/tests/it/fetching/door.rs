@@ -4,9 +4,7 @@ use ohlcv_domain::{Candle, Cause, Interval, Rejection, Rule, Timestamp};
 use ohlcv_ports::SourcePage;
 use ohlcv_usecases::{AssetError, Outcome};
 
-use crate::world::{
-    CLOSED, HOUR, TEN_DAYS_AGO, World, at, candle, candles, half_days, other_candle, range,
-};
+use crate::world::{CLOSED, HOUR, TEN_DAYS_AGO, World, at, candle, candles, half_days, other_candle, range};
 
 type Rows = Vec<Result<Candle, Rejection>>;
 

@@ -114,9 +114,7 @@ async fn one_asset_that_fails_stops_no_other_and_reports_keep_their_order() {
     let wanted = ["SOL", "NOPE", "ETH", "BTC"].map(asset);
     let ended = |report: &RunReport| -> Vec<(String, bool)> {
         let reports = report.assets.iter();
-        reports
-            .map(|report| (report.asset.to_string(), matches!(report.outcome, Outcome::Done)))
-            .collect()
+        reports.map(|report| (report.asset.to_string(), matches!(report.outcome, Outcome::Done))).collect()
     };
     let expected = [("SOL", true), ("NOPE", false), ("ETH", false), ("BTC", true)]
         .map(|(name, done)| (name.to_owned(), done));
@@ -142,9 +140,10 @@ async fn without_the_exchanges_time_nothing_is_asked_and_nothing_written() {
 async fn a_store_that_fails_ends_the_asset_before_more_is_asked() {
     let world = World::of_btc();
     let mut store = MockCandleStore::new();
-    store.expect_apply().once().returning(|_| {
-        Err(StoreError::Unavailable { reason: "disk full".to_owned(), source: None })
-    });
+    store
+        .expect_apply()
+        .once()
+        .returning(|_| Err(StoreError::Unavailable { reason: "disk full".to_owned(), source: None }));
     let mut context = world.context();
     context.store = Arc::new(store);
     let report = Backfill::new(context, goal(10)).run(&[btc()]).await.unwrap();

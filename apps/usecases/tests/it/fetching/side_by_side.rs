@@ -22,7 +22,8 @@ fn world_of_five() -> World {
 #[tokio::test(start_paused = true)]
 async fn an_asset_that_hangs_does_not_keep_the_others_from_finishing() {
     let world = world_of_five();
-    let source = SlowSource::new(&world.source, Duration::from_secs(1)).hanging(asset("ETH"), at(TEN_DAYS_AGO));
+    let source =
+        SlowSource::new(&world.source, Duration::from_secs(1)).hanging(asset("ETH"), at(TEN_DAYS_AGO));
     let backfill = Backfill::new(world.context_with(Arc::new(source)), goal(10));
     let stop = async {
         tokio::time::sleep(Duration::from_secs(60)).await;

@@ -35,7 +35,10 @@ async fn a_backfill_asks_for_exactly_the_rows_that_vanished() {
     assert_eq!(world.rows("BTC").await, candles(half_days(TEN_DAYS_AGO, CLOSED)));
     assert_eq!(world.ledger().await, []);
     let summary = world.summary().await.unwrap();
-    assert_eq!((summary.candles, summary.first, summary.last), (20, Some(at(TEN_DAYS_AGO)), Some(at("2024-11-06"))));
+    assert_eq!(
+        (summary.candles, summary.first, summary.last),
+        (20, Some(at(TEN_DAYS_AGO)), Some(at("2024-11-06")))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,7 +56,10 @@ async fn rows_that_cannot_be_had_again_are_counted_no_more() {
     assert_eq!(world.summary().await.unwrap().candles, 20);
     assert!(matches!(world.backfill(10).await.outcome, Outcome::Done));
     let summary = world.summary().await.unwrap();
-    assert_eq!((summary.candles, summary.first, summary.last), (16, Some(at("2024-10-28")), Some(at("2024-11-05"))));
+    assert_eq!(
+        (summary.candles, summary.first, summary.last),
+        (16, Some(at("2024-10-28")), Some(at("2024-11-05")))
+    );
     let lost = [
         range(TEN_DAYS_AGO, "2024-10-28"),
         range("2024-11-01", "2024-11-01T12:00"),
