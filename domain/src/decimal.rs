@@ -51,14 +51,18 @@ pub enum DecimalError {
 /// Decimal places of every price and volume.
 const PLACES: usize = 8;
 const UNITS_PER_ONE: u128 = 100_000_000;
-/// Twenty-two digits, a point, eight digits.
-const TEXT_LEN_MAX: usize = 31;
+const WHOLE_DIGITS_MAX: u32 = 22;
+/// All whole digits, a point, eight decimal places.
+const TEXT_LEN_MAX: usize = WHOLE_DIGITS_MAX as usize + 1 + PLACES;
 
 impl<const WHOLE: u32> Decimal<WHOLE> {
     /// Zero.
     pub const ZERO: Self = Self(0);
     /// The largest value: all nines.
-    pub const MAX: Self = Self(10_u128.pow(WHOLE + PLACES as u32) - 1);
+    pub const MAX: Self = {
+        assert!(WHOLE <= WHOLE_DIGITS_MAX, "wider than the text of a decimal");
+        Self(10_u128.pow(WHOLE + PLACES as u32) - 1)
+    };
 
     /// The decimal of that many 10⁻⁸.
     ///

@@ -120,12 +120,19 @@ impl Grid {
     }
 
     /// The open time `slots` slots after (or, negative, before) the slot that an instant falls
-    /// into, at least [`Timestamp::MIN`] and at most [`Timestamp::MAX`], both floored to the grid.
+    /// into, at least the first and at most the last
+    /// open time between [`Timestamp::MIN`] and [`Timestamp::MAX`].
     #[must_use]
     pub fn step(self, at: Timestamp, slots: i64) -> Timestamp {
-        let lowest = self.index(Timestamp::MIN) + 1;
+        let lowest = self.index(self.ceil(Timestamp::MIN));
         let highest = self.index(Timestamp::MAX);
         self.open_at(self.index(at).saturating_add(slots).clamp(lowest, highest))
+    }
+
+    /// As [`Grid::step`], for steps within a range whose bounds are open times: those may lie one
+    /// slot beyond the ends of time.
+    pub(crate) fn step_within(self, at: Timestamp, slots: i64, end: Timestamp) -> Timestamp {
+        self.open_at(self.index(at).saturating_add(slots).min(self.index(end)))
     }
 
     /// How many slots open in `[start, end)`, both on the grid.

@@ -148,6 +148,14 @@ impl Hole {
         Some(self.last_asked.unwrap_or(self.since).saturating_add(wait))
     }
 
+    /// Whether the source should be asked about it now. A hole that was last asked about in the
+    /// future was asked by a clock that was wrong, and is due.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let asked_in_future = self.last_asked.is_some_and(|at| at > now);
+        self.due().is_some_and(|due| due <= now || asked_in_future)
+    }
+
     /// A hole that takes up where `finding` found one, at `at`.
     pub(crate) fn found(finding: &Finding, range: TimeRange, before: Option<&Self>, at: Timestamp) -> Self {
         let before = before.filter(|hole| hole.cause == finding.cause);

@@ -149,8 +149,8 @@ pub struct CheckedPage {
 /// carries the rule and the row; the good rows around it are kept. A slot for which nothing came
 /// is `source_empty`, except at the tail: while the newest slots ended less than
 /// `closing.settling` ago and nothing later came, they are `pending`, for exchanges lag.
-/// A row that is repeated to the digit is kept once; rows of the same open time that differ
-/// are all turned away.
+/// What is not closed yet is `pending`, whatever came for it. A candle that is repeated to the digit
+/// is kept once; candles of the same open time that differ are all turned away.
 ///
 /// ```
 /// use std::time::Duration;
@@ -248,6 +248,8 @@ impl Door {
 
     fn turn_away(&mut self, rejection: Rejection) {
         match rejection.open_time {
+            // It may yet come right: its slot stays pending.
+            Some(_) if rejection.rule == Rule::NotClosed => {}
             Some(open_time) if self.asked.time().contains(open_time) => {
                 let slot = self.asked.grid().floor(open_time);
                 self.suspect.entry(slot).or_insert_with(|| rejection.to_string());
@@ -269,12 +271,13 @@ impl Door {
             None => self.asked.start(),
         };
         let may_still_come =
-            |slot: Timestamp| slot >= tail_from && slot >= unsettled_from && self.asked.end() >= closed_until;
+            |slot: Timestamp| slot >= closed_until || (slot >= tail_from && slot >= unsettled_from);
         let mut findings: Vec<Finding> = Vec::new();
         for gap in gaps(self.asked, self.good.keys().copied()) {
             // A row without a readable open time may stand for any slot of the gap it came in.
             let unplaced = self.unplaced.iter().find(|(after, _)| {
-                after.map_or(self.asked.start(), |newest| grid.next(newest)) == gap.start()
+                let behind = after.map_or(self.asked.start(), |newest| grid.next(newest));
+                gap.time().contains(behind)
             });
             let unplaced = unplaced.map(|(_, said)| said.as_str());
             let mut cuts: Vec<(TimeRange, Cause, &str)> = Vec::new();
@@ -295,25 +298,23 @@ impl Door {
     }
 }
 
-/// A run without rows: rejected if a row came that may stand for it, else pending as far as it may
-/// still come, else empty.
+/// A run without rows: pending as far as it may still come; before that rejected, if a row came that
+/// may stand for it, else empty.
 fn push_unanswered<'a>(
     cuts: &mut Vec<(TimeRange, Cause, &'a str)>,
     run: SlotRange,
     unplaced: Option<&'a str>,
     may_still_come: &impl Fn(Timestamp) -> bool,
 ) {
-    if let Some(said) = unplaced {
-        if !run.is_empty() {
-            cuts.push((run.time(), Cause::Rejected, said));
-        }
-        return;
-    }
     let pending_from = run.iter().rev().take_while(|slot| may_still_come(*slot)).last();
     let split = pending_from.unwrap_or(run.end());
-    for (part, cause) in [(run.before(split), Cause::SourceEmpty), (run.from(split), Cause::Pending)] {
+    let (cause, said) = match unplaced {
+        Some(said) => (Cause::Rejected, said),
+        None => (Cause::SourceEmpty, ""),
+    };
+    for (part, cause, said) in [(run.before(split), cause, said), (run.from(split), Cause::Pending, "")] {
         if !part.is_empty() {
-            cuts.push((part.time(), cause, ""));
+            cuts.push((part.time(), cause, said));
         }
     }
 }

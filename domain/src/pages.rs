@@ -34,7 +34,8 @@ impl Iterator for Pages {
         if self.left.is_empty() {
             return None;
         }
-        let end = self.left.grid().step(self.left.start(), i64::from(self.slots_max.get()));
+        let slots_max = i64::from(self.slots_max.get());
+        let end = self.left.grid().step_within(self.left.start(), slots_max, self.left.end());
         let page = self.left.before(end);
         self.left = self.left.from(end);
         Some(page)

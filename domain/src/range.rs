@@ -204,7 +204,7 @@ impl SlotRange {
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Timestamp> {
         // Holds: a range of slots is shorter than the milliseconds between its bounds.
         let len = i64::try_from(self.len()).unwrap_or(i64::MAX);
-        (0..len).map(move |slot| self.grid.step(self.start, slot))
+        (0..len).map(move |slot| self.grid.step_within(self.start, slot, self.end))
     }
 
     /// The slots of this range that open before `at`.

@@ -17,7 +17,17 @@ fn interval() -> impl Strategy<Value = Interval> {
 }
 
 fn instant() -> impl Strategy<Value = Timestamp> {
-    (-2_000_000_000_000_i64..5_000_000_000_000).prop_map(|millis| Timestamp::from_millis(millis).unwrap())
+    (-2_000_000_000_000_i64..5_000_000_000_000).prop_map(at)
+}
+
+/// Also the ends of time, where one step more leads out of it.
+fn any_instant() -> impl Strategy<Value = Timestamp> {
+    let near = 0_i64..10_000_000_000;
+    prop_oneof![
+        instant(),
+        near.clone().prop_map(|millis| at(Timestamp::MIN.millis() + millis)),
+        near.prop_map(|millis| at(Timestamp::MAX.millis() - millis)),
+    ]
 }
 
 /// Up to 120 slots of any grid, anywhere in time.
@@ -148,6 +158,26 @@ proptest! {
             paged.extend(forward_fill(page, carried, inside));
         }
         prop_assert_eq!(paged, whole);
+    }
+
+    #[test]
+    fn ranges_and_pages_are_whole_also_at_the_ends_of_time(
+        interval in interval(), one in any_instant(), other in any_instant(), size in 1_u32..50,
+    ) {
+        let grid = Grid::new(interval);
+        let last = grid.ceil(one.min(other));
+        let slots = grid.slots_in(TimeRange::new(one.min(other), one.max(other)).unwrap());
+        let slots = slots.before(grid.step(last, 200));
+        let listed: Vec<_> = slots.iter().collect();
+        prop_assert_eq!(listed.len() as u64, slots.len());
+        prop_assert!(listed.windows(2).all(|pair| grid.next(pair[0]) == pair[1]));
+        prop_assert!(listed.first().is_none_or(|first| *first == slots.start()));
+        let mut paged = Vec::new();
+        for page in pages(slots, NonZeroU32::new(size).unwrap()) {
+            prop_assert!(!page.is_empty() && page.len() <= u64::from(size));
+            paged.extend(page.iter());
+        }
+        prop_assert_eq!(paged, listed);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a run did, as log lines: one for each asset that has something to tell.
 
 use ohlcv_domain::Applied;
-use ohlcv_usecases::{AssetError, AssetReport, Outcome, RunReport};
+use ohlcv_usecases::{AssetError, AssetReport, Gains, Outcome, RunReport};
 
 /// Logs a run. Failures are logged here and nowhere else.
 pub(crate) fn log(report: &Result<RunReport, AssetError>) {
@@ -17,6 +17,8 @@ fn log_asset(report: &AssetReport) {
     match outcome {
         Outcome::Failed(_) => tracing::error!(%asset, "{told}"),
         Outcome::Incomplete(_) => tracing::warn!(%asset, "{told}"),
+        // A run that found nothing to do is no news.
+        Outcome::Done if report.gains == Gains::default() => tracing::debug!(%asset, "{told}"),
         Outcome::Done | Outcome::Stopped => tracing::info!(%asset, "{told}"),
     }
 }

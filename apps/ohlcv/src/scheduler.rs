@@ -38,7 +38,8 @@ pub async fn run(app: &App, stop: &CancellationToken, progress: ProgressSink, af
         };
         after_run();
         run_log::log(&report);
-        if audit && report.is_ok() {
+        // What failed may not have come as far as the comparison.
+        if audit && report.as_ref().is_ok_and(|report| !report.has_passing_failures()) {
             audited = Some(now);
         }
         let wake = pace.after(&report, clock.now());
@@ -72,19 +73,23 @@ impl Pace {
         self.time.map_or(local, |time| time.exchange_at(local))
     }
 
-    /// The time, by the exchange's clock, of the look after a run that ended at `local`.
+    /// The time, by the exchange's clock, of the look after a run that ended at `local`: the next
+    /// close, an earlier hole whose time comes, or a repetition if more may come any time.
     fn after(&mut self, report: &Result<RunReport, AssetError>, local: Timestamp) -> Timestamp {
-        let again = match report {
+        let (again, due) = match report {
             Ok(report) => {
                 self.time = Some(report.time);
-                report.is_worth_repeating()
+                (report.is_worth_repeating(), report.next_due())
             }
-            Err(_) => true,
+            Err(_) => (true, None),
         };
         let now = self.exchange_at(local);
-        // The grace belongs to every look: a candle counts as closed only behind it.
-        let look =
-            next_look(self.grid, self.every, now.saturating_sub(self.grace)).saturating_add(self.grace);
+        // Counted from the start of the run: a candle that closed meanwhile is not passed over. The
+        // grace belongs to every look, for a candle counts as closed only behind it.
+        let from = report.as_ref().map_or(now, |report| report.time.exchange);
+        let look = next_look(self.grid, self.every, from.saturating_sub(self.grace)).saturating_add(self.grace);
+        let soonest = now.saturating_add(RETRY_FIRST);
+        let look = due.map_or(look, |due| look.min(self.exchange_at(due).max(soonest)));
         if !again {
             self.retry = RETRY_FIRST;
             return look;

@@ -153,6 +153,7 @@ impl App {
     pub fn goal(&self) -> BackfillGoal {
         BackfillGoal {
             days: self.settings.initial_backfill_days,
+            only_days: None,
             days_min: self.settings.min_backfill_days,
             force: false,
         }

@@ -19,7 +19,11 @@ impl AssetRun<'_> {
         let mut wrong: Vec<TimeRange> = Vec::new();
         for window in pages(slots, WINDOW_SLOTS) {
             let longest = window.grid().interval().longest();
-            let breaks = self.context.store.breaks(self.asset, window.time(), longest).await?;
+            let breaks = self.context.store.breaks(self.asset, window.time(), longest);
+            let Some(breaks) = self.context.stop.run_until_cancelled(breaks).await else {
+                return Err(Break::Stopped);
+            };
+            let breaks = breaks?;
             rows += breaks.rows;
             first = first.or(breaks.first);
             last = breaks.last.or(last);

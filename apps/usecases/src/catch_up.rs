@@ -7,6 +7,7 @@ use crate::backfill::backfill_asset;
 use crate::fetch::{AssetRun, Break, FetchContext};
 use crate::fill_gaps::Which;
 use crate::report::{AssetError, AssetReport, Outcome, RunReport};
+use crate::standing::conclude;
 
 /// Brings assets up to date: the newest closed candles, then the holes whose time has come. Never
 /// an open candle; with nothing to do it asks for no candles. Its cost does not grow with what is
@@ -34,29 +35,23 @@ impl CatchUp {
 
     async fn asset(&self, mut run: AssetRun<'_>) -> AssetReport {
         match catch_up(&mut run).await {
+            Ok(Some(())) => conclude(run, self.goal, Ok(Outcome::Done)).await.without_lack(),
             Ok(None) => backfill_asset(run, self.goal).await,
-            Ok(Some(outcome)) => {
-                let behind = run.is_behind().await.unwrap_or(true);
-                run.report(behind, Ok(outcome))
-            }
-            Err(ended) => run.report(true, Err(ended)),
+            Err(ended) => conclude(run, self.goal, Err(ended)).await,
         }
     }
 }
 
 /// None if there is nothing yet to catch up from.
-async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<Outcome>, Break> {
+async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<()>, Break> {
     let Some(summary) = run.summary().await? else { return Ok(None) };
     let Some((span, listing)) = summary.span.zip(summary.listing) else { return Ok(None) };
     let grid = Grid::from_first(run.context.policy.interval, listing);
-    let closed = run.closed_until(grid);
-    let end = closed.as_ref().map_or(span.end(), |closed_until| span.end().max(*closed_until));
-    let slots = grid.slots_in(TimeRange::new(span.start(), end).unwrap_or(span));
+    let closed_until = run.closed_until(grid)?;
+    let wanted = TimeRange::new(span.start(), span.end().max(closed_until)).unwrap_or(span);
+    let slots = grid.slots_in(wanted);
     run.extend(slots, listing).await?;
-    // The newest come first, so that a hole which cannot be asked about keeps none of them away.
     let answered_until = summary.answered_until.unwrap_or(span.start());
-    run.fill_gaps(slots.from(answered_until), Which::Due).await?;
-    run.fill_gaps(slots.before(answered_until), Which::Due).await?;
-    closed?;
-    Ok(Some(Outcome::Done))
+    run.fill_gaps(slots.before(closed_until), answered_until, Which::Due).await?;
+    Ok(Some(()))
 }

@@ -131,12 +131,17 @@ impl AssetRun<'_> {
         (self.context.progress)(self.progress);
     }
 
-    pub(crate) fn report(&self, behind: bool, ended: Result<Outcome, Break>) -> AssetReport {
+    pub(crate) fn report(
+        &self,
+        behind: bool,
+        due: Option<Timestamp>,
+        ended: Result<Outcome, Break>,
+    ) -> AssetReport {
         let outcome = match ended {
             Ok(outcome) => outcome,
             Err(Break::Stopped) => Outcome::Stopped,
             Err(Break::Failed(error)) => Outcome::Failed(error),
         };
-        AssetReport { asset: self.asset, gains: self.gains, behind, outcome }
+        AssetReport { asset: self.asset, gains: self.gains, behind, due, outcome }
     }
 }

@@ -1,12 +1,18 @@
 //! The ledger is worked off: every hole that is to be asked about is asked about.
 
-use ohlcv_domain::{Cause, Commit, Hole, SlotRange, TimeRange, pages};
+use std::cmp::Reverse;
+
+use ohlcv_domain::{Cause, Commit, Hole, SlotRange, TimeRange, Timestamp, pages};
+use ohlcv_ports::SourceError;
 
 use crate::fetch::{AssetRun, Break};
 use crate::ingest::Unanswered;
+use crate::report::AssetError;
 
 /// How many holes are read at a time.
 const HOLES_PER_READ: u64 = 500;
+/// After so many failures in a row it is the exchange that fails, not a hole of its own.
+const FAILURES_IN_A_ROW_MAX: u32 = 2;
 
 /// Which holes are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,30 +24,52 @@ pub(crate) enum Which {
 }
 
 impl AssetRun<'_> {
-    /// Asks about the holes among `slots`, oldest first, and only about them.
+    /// Asks about the holes among `slots`, and only about them. What lies behind `answered_until`
+    /// comes first, so that nothing old keeps the newest candles away; of the rest first what was
+    /// never asked, then what failed, then what the exchange did not have.
     ///
     /// A hole that the exchange turns out not to have anything for stays on the ledger with that
-    /// cause; one that cannot be asked about ends the work on this asset.
-    pub(crate) async fn fill_gaps(&mut self, slots: SlotRange, which: Which) -> Result<(), Break> {
-        let expected = self.each_hole(slots, which).await?;
-        self.expect(expected.iter().map(|(slots, _)| slots.len()).sum());
-        for (slots, cause) in expected {
-            for page in pages(slots, self.context.source.page_slots_max()) {
-                if let Err(unanswered) = self.ingest(page).await {
-                    return self.give_up(unanswered, cause).await;
-                }
+    /// cause. One that cannot be asked about is noted and passed over; the first such failure is
+    /// returned in the end.
+    pub(crate) async fn fill_gaps(
+        &mut self,
+        slots: SlotRange,
+        answered_until: Timestamp,
+        which: Which,
+    ) -> Result<(), Break> {
+        let mut wanted = self.wanted(slots, which).await?;
+        wanted.sort_by_key(|(slots, cause)| (Reverse(slots.start() >= answered_until), urgency(*cause)));
+        self.expect(wanted.iter().map(|(slots, _)| slots.len()).sum());
+        let mut first_failure = None;
+        let mut failures_in_a_row = 0;
+        for (slots, cause) in wanted {
+            let Err(unanswered) = self.ask_about(slots).await else {
+                failures_in_a_row = 0;
+                continue;
+            };
+            failures_in_a_row += 1;
+            let failure = self.note_failure(unanswered, cause).await?;
+            let hopeless = failures_in_a_row == FAILURES_IN_A_ROW_MAX || !concerns_one_hole(&failure);
+            first_failure.get_or_insert(failure);
+            if hopeless {
+                break;
             }
+        }
+        first_failure.map_or(Ok(()), Err)
+    }
+
+    async fn ask_about(&mut self, slots: SlotRange) -> Result<(), Unanswered> {
+        for page in pages(slots, self.context.source.page_slots_max()) {
+            self.ingest(page).await?;
         }
         Ok(())
     }
 
-    /// The slots that are to be asked about, and why each run of them is missing.
-    async fn each_hole(&self, slots: SlotRange, which: Which) -> Result<Vec<(SlotRange, Cause)>, Break> {
+    /// The slots that are to be asked about, and why each run of them is missing; ascending.
+    async fn wanted(&self, slots: SlotRange, which: Which) -> Result<Vec<(SlotRange, Cause)>, Break> {
         let now = self.context.clock.now();
-        let wanted = |hole: &Hole| {
-            let due = hole.due().is_some_and(|due| due <= now);
-            due || (which == Which::DueOrFailed && hole.cause == Cause::Failed)
-        };
+        let wanted =
+            |hole: &Hole| hole.is_due(now) || (which == Which::DueOrFailed && hole.cause == Cause::Failed);
         let holes = self.holes(slots.time()).await?.into_iter().filter(wanted);
         let inside = holes.map(|hole| (slots.from(hole.range.start()).before(hole.range.end()), hole.cause));
         Ok(inside.filter(|(slots, _)| !slots.is_empty()).collect())
@@ -62,16 +90,33 @@ impl AssetRun<'_> {
         Ok(holes)
     }
 
-    /// Notes a failure on the ledger, unless it is known already that the exchange has nothing.
-    async fn give_up(&self, unanswered: Unanswered, cause: Cause) -> Result<(), Break> {
+    /// Notes a failure on the ledger, unless it is known already that the exchange has nothing;
+    /// returns why it was no answer.
+    async fn note_failure(&self, unanswered: Unanswered, cause: Cause) -> Result<Break, Break> {
         let Unanswered { slots, cause: ended } = unanswered;
-        if let Break::Failed(crate::AssetError::Source(error)) = &ended
+        if let Break::Failed(AssetError::Source(error)) = &ended
             && !cause.explains()
         {
             let now = self.context.clock.now();
             let failed = Commit::of_finding(self.asset, slots, Cause::Failed, &error.to_string(), now);
             self.context.store.apply(failed).await?;
         }
-        Err(ended)
+        Ok(ended)
     }
+}
+
+fn urgency(cause: Cause) -> u8 {
+    match cause {
+        Cause::Pending => 0,
+        Cause::Failed => 1,
+        Cause::SourceEmpty | Cause::BeforeListing | Cause::Rejected => 2,
+    }
+}
+
+/// Whether asking about other slots may still work.
+fn concerns_one_hole(failure: &Break) -> bool {
+    matches!(
+        failure,
+        Break::Failed(AssetError::Source(SourceError::Refused { .. } | SourceError::Unavailable { .. }))
+    )
 }

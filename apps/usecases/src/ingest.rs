@@ -36,8 +36,9 @@ impl AssetRun<'_> {
             return Err(SourceError::Unavailable { reason, source: None }.into());
         }
         let checked = check_page(answered, self.closing(), page.rows);
-        for rejection in &checked.rejected {
-            tracing::warn!(asset = %self.asset, rule = %rejection.rule, "rejected a row of {}: {rejection}", self.asset);
+        if let Some(first) = checked.rejected.first() {
+            let count = checked.rejected.len();
+            tracing::warn!(asset = %self.asset, count, "rejected {count} rows of {}, the first as {first}", self.asset);
         }
         let rejected = checked.rejected.clone();
         let observed_at = self.context.clock.now();

@@ -9,7 +9,7 @@
 //!
 //! The fetching ones share four steps, a file each: `extend` puts new slots on the ledger, `audit`
 //! compares ledger and rows, `fill_gaps` works the ledger off, and `ingest` takes one page from the
-//! source through the door into the store. All arithmetic is the domain's.
+//! source through the door into the store. `standing` judges what came of it. All arithmetic is the domain's.
 
 mod audit;
 mod backfill;
@@ -22,6 +22,7 @@ mod ingest;
 mod list_assets;
 mod query_candles;
 mod report;
+mod standing;
 
 pub use backfill::{Backfill, BackfillGoal};
 pub use catch_up::CatchUp;

@@ -33,8 +33,13 @@ pub struct RunReport {
 impl RunReport {
     /// Nothing was done: it was stopped before the exchange told its time.
     pub(crate) fn stopped(assets: &[Asset], now: Timestamp) -> Self {
-        let report =
-            |&asset| AssetReport { asset, gains: Gains::default(), behind: true, outcome: Outcome::Stopped };
+        let report = |&asset| AssetReport {
+            asset,
+            gains: Gains::default(),
+            behind: true,
+            due: None,
+            outcome: Outcome::Stopped,
+        };
         let time = ExchangeTime { exchange: now, local: now };
         Self { time, assets: assets.iter().map(report).collect() }
     }
@@ -44,6 +49,19 @@ impl RunReport {
     #[must_use]
     pub fn is_worth_repeating(&self) -> bool {
         self.assets.iter().any(|report| report.behind && report.can_pass())
+    }
+
+    /// When the next hole of any asset should be asked about, by the local clock.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.assets.iter().filter_map(|report| report.due).min()
+    }
+
+    /// Whether some asset failed for a reason that can pass.
+    #[must_use]
+    pub fn has_passing_failures(&self) -> bool {
+        let failed = |report: &AssetReport| matches!(report.outcome, Outcome::Failed(_));
+        self.assets.iter().any(|report| failed(report) && report.can_pass())
     }
 
     /// Whether some asset failed.
@@ -60,13 +78,23 @@ pub struct AssetReport {
     pub asset: Asset,
     /// What was stored and turned away, also if it failed in the end.
     pub gains: Gains,
-    /// Whether the newest closed candles are still missing.
+    /// Whether candles are missing whose answer may come any time.
     pub behind: bool,
+    /// When the next hole should be asked about, by the local clock.
+    pub due: Option<Timestamp>,
     /// How it ended.
     pub outcome: Outcome,
 }
 
 impl AssetReport {
+    /// The same report of a run that did not set out to complete the history.
+    pub(crate) fn without_lack(self) -> Self {
+        match self.outcome {
+            Outcome::Incomplete(_) => Self { outcome: Outcome::Done, ..self },
+            _ => self,
+        }
+    }
+
     fn can_pass(&self) -> bool {
         !matches!(
             self.outcome,

@@ -18,9 +18,7 @@ pub(super) async fn execute(
     console: Console,
 ) -> anyhow::Result<End> {
     let app = App::open(settings, outside).await?;
-    let goal = app.goal();
-    let days = wanted.days.unwrap_or(goal.days);
-    let goal = BackfillGoal { days, days_min: goal.days_min.min(days), force: wanted.force };
+    let goal = BackfillGoal { only_days: wanted.days, force: wanted.force, ..app.goal() };
     let mut assets = wanted.assets();
     if assets.is_empty() {
         assets = app.settings.tracked_assets.clone();

@@ -1,1 +1,7 @@
-//! .
+//! The use-cases that read: which rows they answer with, and what follows them.
+
+mod filling;
+mod listing_assets;
+mod paging;
+mod rows;
+mod series;

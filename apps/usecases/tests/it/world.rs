@@ -229,5 +229,5 @@ impl World {
 
 /// A goal that any length of history reaches.
 pub(crate) fn goal(days: u32) -> BackfillGoal {
-    BackfillGoal { days, days_min: 0, force: false }
+    BackfillGoal { days, days_min: 0, only_days: None, force: false }
 }

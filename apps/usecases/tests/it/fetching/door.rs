@@ -1,10 +1,14 @@
 //! What a source sends is believed only as far as it can be true.
 
+use std::sync::Arc;
+
 use ohlcv_domain::{Candle, Cause, Interval, Rejection, Rule, Timestamp};
 use ohlcv_ports::SourcePage;
 use ohlcv_usecases::{AssetError, Outcome};
 
-use crate::world::{CLOSED, HOUR, TEN_DAYS_AGO, World, at, candle, candles, half_days, other_candle, range};
+use crate::world::{
+    CLOSED, HOUR, TEN_DAYS_AGO, World, at, btc, candle, candles, half_days, other_candle, range,
+};
 
 type Rows = Vec<Result<Candle, Rejection>>;
 
@@ -61,11 +65,31 @@ async fn an_open_candle_is_not_stored_and_its_slot_is_asked_for_when_it_has_clos
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slot_that_was_closed_by_an_earlier_reading_is_not_stored_half_formed() {
+    let world = World::of_btc();
+    world.backfill(10).await;
+    world.loses(range(CLOSED, "2024-11-07"));
+    world.clock.set(at("2024-11-07T00:01"));
+    world.catch_up().await;
+    // The next reading comes from a part of the exchange whose clock is behind.
+    world.source.add(btc(), Interval::H12, [other_candle(at(CLOSED))]);
+    world.clock.set(at("2024-11-06T23:59"));
+    let report = world.catch_up().await;
+    assert_eq!(
+        (report.gains.pages, report.gains.stored.new),
+        (0, 0),
+        "it is not closed, so it is not asked for"
+    );
+    assert_eq!(world.ledger().await, [(range(CLOSED, "2024-11-07"), Cause::Pending)]);
+    assert_eq!(world.rows("BTC").await, candles(half_days(TEN_DAYS_AGO, CLOSED)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_candle_that_closes_while_a_run_goes_on_is_left_to_the_next_run() {
     let world = World::of_btc();
     world.clock.set(at("2024-11-06T23:59"));
     world.source.set_page_slots_max(5.try_into().unwrap());
-    let clock = std::sync::Arc::clone(&world.clock);
+    let clock = Arc::clone(&world.clock);
     world.source.tamper(move |mut page| {
         clock.advance(HOUR);
         page.rows.push(Ok(candle(at(CLOSED))));

@@ -36,9 +36,9 @@ async fn the_run_after_a_failure_asks_only_for_what_is_missing() {
     world.calls();
     assert!(matches!(world.backfill(10).await.outcome, Outcome::Done));
     let missing = [
-        half_days("2024-10-30", "2024-11-01T12:00"),
         half_days("2024-11-01T12:00", "2024-11-04"),
         half_days("2024-11-04", CLOSED),
+        half_days("2024-10-30", "2024-11-01T12:00"),
     ];
     let calls: Vec<Call> = missing.into_iter().map(|page| Call::Page(btc(), page)).collect();
     assert_eq!(world.calls(), [vec![Call::ServerTime], calls].concat());
@@ -49,18 +49,21 @@ async fn the_run_after_a_failure_asks_only_for_what_is_missing() {
 #[tokio::test(start_paused = true)]
 async fn a_page_that_fails_after_a_part_of_it_was_answered_fails_only_for_the_rest() {
     let world = World::of_btc();
+    world.loses(range("2024-10-29", "2024-10-30"));
     // The exchange answers shorter than it said it would, then not at all.
     let source = Arc::downgrade(&world.source);
     world.source.tamper(move |mut page| {
-        page.rows.truncate(12);
+        page.rows.truncate(10);
         page.answered_until = at("2024-11-02T12:00");
         source.upgrade().unwrap().fail_next_pages(1, away);
         page
     });
     let report = world.backfill(10).await;
     assert!(matches!(report.outcome, Outcome::Failed(_)));
-    assert_eq!(world.rows("BTC").await, candles(half_days(TEN_DAYS_AGO, "2024-11-02T12:00")));
-    assert_eq!(world.ledger().await, [(range("2024-11-02T12:00", CLOSED), Cause::Failed)]);
+    let stored = [half_days(TEN_DAYS_AGO, "2024-10-29"), half_days("2024-10-30", "2024-11-02T12:00")];
+    assert_eq!(world.rows("BTC").await, stored.map(candles).concat());
+    let empty = (range("2024-10-29", "2024-10-30"), Cause::SourceEmpty);
+    assert_eq!(world.ledger().await, [empty, (range("2024-11-02T12:00", CLOSED), Cause::Failed)]);
 }
 
 #[tokio::test(start_paused = true)]

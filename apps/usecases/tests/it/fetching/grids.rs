@@ -1,9 +1,9 @@
 //! Series whose candles open in three days, a week, a month.
 
-use ohlcv_domain::{Candle, Cause, Grid, Interval, TimeRange, Timestamp};
+use ohlcv_domain::{Candle, Cause, Grid, Interval, Timestamp};
 use ohlcv_usecases::Outcome;
 
-use crate::world::{World, at, btc, candle, range};
+use crate::world::{MINUTE, World, at, btc, candle, range};
 
 fn open_times(rows: &[Candle]) -> Vec<Timestamp> {
     rows.iter().map(Candle::open_time).collect()
@@ -86,7 +86,7 @@ async fn three_days_count_from_the_first_candle_of_the_asset() {
     assert_eq!(rows, slots(anchored(), "2024-10-07", "2024-11-06"));
     world.calls();
     let next = anchored().next(at("2024-11-06"));
-    world.clock.set(next.saturating_add(crate::world::MINUTE));
+    world.clock.set(next.saturating_add(MINUTE));
     assert_eq!(world.catch_up().await.gains.stored.new, 1);
     assert_eq!(world.pages().len(), 1);
 }
@@ -115,6 +115,6 @@ async fn a_stored_series_keeps_its_anchor_whatever_the_exchange_says_later() {
         world.catch_up().await;
         assert_eq!(world.rows("BTC").await, before);
     }
-    let span: TimeRange = world.summary().await.unwrap().span.unwrap();
+    let span = world.summary().await.unwrap().span.unwrap();
     assert!(anchored().contains(span.start()) && anchored().contains(span.end()));
 }

@@ -1,10 +1,11 @@
 //! Where an asset's history begins is found out by one request, never by walking towards it.
 
+use std::sync::Arc;
+
 use ohlcv_domain::{BackfillState, Cause, Interval};
 use ohlcv_ports::testing::Call;
 use ohlcv_ports::{CandleSource, MockCandleSource};
 use ohlcv_usecases::{AssetError, Backfill, Outcome};
-use std::sync::Arc;
 
 use crate::world::{CLOSED, NOW, TEN_DAYS_AGO, World, at, away, btc, candles, goal, half_days, range};
 
@@ -58,11 +59,25 @@ async fn what_was_before_the_listing_is_never_asked_for_also_not_by_force() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_forced_run_finds_out_that_the_exchange_goes_back_further_than_before() {
+    let world = World::new(Interval::H12);
+    world.lists("BTC", "2024-10-30T12:00", "2024-12-01");
+    world.backfill(10).await;
+    world.lists("BTC", "2024-10-29", "2024-10-30T12:00");
+    world.backfill(10).await;
+    assert_eq!(world.summary().await.unwrap().first, Some(at("2024-10-30T12:00")));
+    world.forced_backfill(10).await;
+    let summary = world.summary().await.unwrap();
+    assert_eq!((summary.listing, summary.first), (Some(at("2024-10-29")), Some(at("2024-10-29"))));
+    assert_eq!(world.ledger().await, [(range(TEN_DAYS_AGO, "2024-10-29"), Cause::BeforeListing)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_asset_whose_first_candle_is_still_open_has_nothing_to_fetch_yet() {
     let world = World::new(Interval::H12);
     world.lists("BTC", CLOSED, "2024-12-01");
     let report = world.backfill(10).await;
-    assert!(matches!(report.outcome, Outcome::Incomplete(_)) || world.summary().await.unwrap().candles == 0);
+    assert!(matches!(report.outcome, Outcome::Done), "all of nothing is stored: {report:?}");
     assert_eq!(world.pages(), []);
     assert_eq!(world.ledger().await, [(range(TEN_DAYS_AGO, CLOSED), Cause::BeforeListing)]);
     assert!(!report.behind);

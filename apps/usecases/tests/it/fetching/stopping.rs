@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ohlcv_domain::Cause;
 use ohlcv_usecases::{Backfill, Outcome, RunReport};
+use tokio_util::sync::CancellationToken;
 
 use crate::sources::SlowSource;
 use crate::world::{CLOSED, TEN_DAYS_AGO, World, at, btc, candles, goal, half_days, range};
@@ -85,7 +86,7 @@ async fn the_run_after_a_stop_goes_on_where_it_was() {
     let stop = world.stop.clone();
     world.on_page(2, move |_| stop.cancel());
     world.backfill(10).await;
-    world.stop = tokio_util::sync::CancellationToken::new();
+    world.stop = CancellationToken::new();
     world.calls();
     assert!(matches!(world.backfill(10).await.outcome, Outcome::Done));
     assert_eq!(world.pages(), [half_days("2024-11-01T12:00", "2024-11-04"), half_days("2024-11-04", CLOSED)]);

@@ -1,6 +1,6 @@
 //! What is really stored decides: rows that vanish come back with the next backfill.
 
-use ohlcv_domain::Cause;
+use ohlcv_domain::{Cause, TimeRange};
 use ohlcv_usecases::Outcome;
 
 use crate::world::{CLOSED, TEN_DAYS_AGO, World, at, btc, candles, half_days, range};
@@ -72,7 +72,7 @@ async fn rows_that_cannot_be_had_again_are_counted_no_more() {
 async fn a_series_that_vanished_whole_is_fetched_again() {
     let world = World::of_btc();
     world.backfill(10).await;
-    world.store.remove_rows(btc(), ohlcv_domain::TimeRange::ALL);
+    world.store.remove_rows(btc(), TimeRange::ALL);
     world.calls();
     assert!(matches!(world.backfill(10).await.outcome, Outcome::Done));
     assert_eq!(world.pages(), [half_days(TEN_DAYS_AGO, CLOSED)]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ohlcv_domain::Cause;
+use ohlcv_domain::{Cause, SlotRange, TimeRange};
 use ohlcv_usecases::Outcome;
 
 use crate::world::{CLOSED, HOUR, MINUTE, TEN_DAYS_AGO, World, at, away, candles, half_days, range};
@@ -68,13 +68,30 @@ async fn an_empty_hole_that_the_exchange_fills_is_healed_when_it_is_due() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_hole_is_asked_about_after_1_2_4_minutes_and_so_on_then_hourly() {
+async fn of_many_holes_every_one_is_asked_about_when_it_is_due() {
+    let world = World::of_btc();
+    let all = half_days("2023-03-25T12:00", CLOSED);
+    for lost in all.iter().skip(1).step_by(2) {
+        world.loses(TimeRange::new(lost, lost.saturating_add(HOUR)).unwrap());
+    }
+    world.backfill(592).await;
+    let holes = world.holes().await;
+    assert_eq!((all.len(), holes.len()), (1_184, 592));
+    tokio::time::sleep(HOUR).await;
+    world.calls();
+    assert!(matches!(world.catch_up().await.outcome, Outcome::Done));
+    let asked: Vec<TimeRange> = world.pages().into_iter().map(SlotRange::time).collect();
+    assert_eq!(asked, holes.into_iter().map(|hole| hole.range).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_hole_is_asked_about_after_1_2_4_and_8_minutes_then_every_10() {
     let world = World::of_btc();
     world.source.fail_next_pages(usize::MAX, away);
     world.backfill(10).await;
     assert_eq!(world.ledger().await, [(range(TEN_DAYS_AGO, CLOSED), Cause::Failed)]);
-    let asked = asked_after(&world, MINUTE, 200).await;
-    assert_eq!(asked, [1, 3, 7, 15, 31, 63, 123, 183]);
+    let asked = asked_after(&world, MINUTE, 60).await;
+    assert_eq!(asked, [1, 3, 7, 15, 25, 35, 45, 55]);
 }
 
 #[tokio::test(start_paused = true)]
