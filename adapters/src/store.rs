@@ -27,6 +27,8 @@ use values::Dialect;
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
 /// The longest a comparison of stored open times may take; it reads an index from end to end.
 const SCAN_TIME_MAX: Duration = Duration::from_secs(300);
+/// How many of them one process makes at once.
+const SCANS_AT_ONCE_MAX: usize = 2;
 
 /// Candles, ledger and summaries in a SQLite or PostgreSQL database.
 ///
@@ -35,6 +37,8 @@ const SCAN_TIME_MAX: Duration = Duration::from_secs(300);
 pub struct SqlStore {
     db: DatabaseConnection,
     schema: String,
+    // Scans of many assets at once would leave readers no connection.
+    scans: tokio::sync::Semaphore,
     // SQLite has one writer at a time; waiting here is fair, waiting in the database is not.
     write_turn: Option<tokio::sync::Mutex<()>>,
 }
@@ -47,7 +51,7 @@ impl SqlStore {
             Dialect::Sqlite => Some(tokio::sync::Mutex::new(())),
             Dialect::Postgres => None,
         };
-        Self { db, schema, write_turn }
+        Self { db, schema, scans: tokio::sync::Semaphore::new(SCANS_AT_ONCE_MAX), write_turn }
     }
 }
 
@@ -86,6 +90,8 @@ impl CandleStore for SqlStore {
         range: TimeRange,
         longest_step: Duration,
     ) -> Result<Breaks, StoreError> {
+        // Never closed, so a permit always comes.
+        let _permit = self.scans.acquire().await;
         within(SCAN_TIME_MAX, rows::breaks(&self.db, asset, range, longest_step)).await
     }
 

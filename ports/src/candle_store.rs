@@ -27,7 +27,8 @@ pub trait CandleStore: Debug + Send + Sync {
     /// When this returns, readers see all of it, in every process.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing was written.
+    /// [`StoreError`]; then nothing was written, except that a commit whose acknowledgement was lost
+    /// may have been. Applying it again is safe.
     async fn apply(&self, commit: Commit) -> Result<Applied, StoreError>;
 
     /// At most `limit` candles of a range, ascending: its oldest or its newest ones.

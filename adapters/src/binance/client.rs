@@ -115,14 +115,15 @@ impl Client {
                 Err(failure) => failure,
             };
             let verdict = verdict(&failure);
+            let failed_attempt = retries.attempts();
             let delay = if verdict == Verdict::GiveUp { None } else { retries.next_delay() };
             let Some(delay) = delay else {
                 return Err(self.give_up(failure, verdict, &retries));
             };
             if verdict == Verdict::Retry {
                 let delay_s = delay.as_secs_f64();
-                let (request, attempt) = (request.describe(), retries.attempts());
-                warn!(request, attempt, "{failure}; asking Binance again in {delay_s:.1} s");
+                let (request, host) = (request.describe(), self.host());
+                warn!(request, attempt = failed_attempt, "{failure}; asking {host} again in {delay_s:.1} s");
             }
             tokio::time::sleep(delay).await;
             let pause_max = self.limits.wait_max.min(retries.time_left());
@@ -138,7 +139,14 @@ impl Client {
         {
             return self.paused(Paused { left: paused.left, reason: failure.to_string() });
         }
-        CallError::Failed { failure, attempts: retries.attempts(), elapsed: retries.elapsed() }
+        let (attempts, elapsed) = (retries.attempts(), retries.elapsed());
+        CallError::Failed { failure, host: self.host(), attempts, elapsed }
+    }
+
+    /// Who is asked, for messages: without the user and password that an address may hold.
+    fn host(&self) -> String {
+        let host = self.base.host_str().unwrap_or_default();
+        self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     fn paused(&self, paused: Paused) -> CallError {

@@ -47,10 +47,8 @@ pub(crate) enum Failure {
     #[error("{kind}: {cause}")]
     NoAnswer {
         kind: NoAnswer,
-        /// The innermost reason, in words.
+        /// The innermost reason, in words; the layers above it say nothing more.
         cause: String,
-        #[source]
-        source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// A status other than success.
     #[error("HTTP {status}{}: {said}", code.map(|code| format!(", code {code}")).unwrap_or_default())]
@@ -100,7 +98,7 @@ impl From<reqwest::Error> for Failure {
         while let Some(deeper) = innermost.source() {
             innermost = deeper;
         }
-        Self::NoAnswer { kind, cause: innermost.to_string(), source: Some(Box::new(error)) }
+        Self::NoAnswer { kind, cause: innermost.to_string() }
     }
 }
 
@@ -113,16 +111,16 @@ pub(crate) enum CallError {
         until: Timestamp,
         reason: String,
     },
-    /// The last attempt failed, and no other is made.
-    Failed { failure: Failure, attempts: u32, elapsed: Duration },
+    /// The last attempt failed, and no other is made. `host` is who was asked.
+    Failed { failure: Failure, host: String, attempts: u32, elapsed: Duration },
 }
 
 impl CallError {
     /// The port's word for it. `symbol` is the market that was asked for, if it was one.
     pub(crate) fn into_source_error(self, symbol: Option<&str>) -> SourceError {
-        let (failure, attempts, elapsed) = match self {
+        let (failure, host, attempts, elapsed) = match self {
             Self::Paused { until, reason } => return SourceError::RateLimited { until, reason },
-            Self::Failed { failure, attempts, elapsed } => (failure, attempts, elapsed),
+            Self::Failed { failure, host, attempts, elapsed } => (failure, host, attempts, elapsed),
         };
         let tried = match attempts {
             1 => String::new(),
@@ -146,9 +144,10 @@ impl CallError {
             (failure @ Failure::Status { .. }, _) if verdict(&failure) == Verdict::GiveUp => {
                 SourceError::Refused { reason: failure.to_string() }
             }
-            (Failure::NoAnswer { kind, cause, source }, _) => {
-                SourceError::Unavailable { reason: format!("{kind}: {cause}{tried}"), source }
-            }
+            (Failure::NoAnswer { kind, cause }, _) => SourceError::Unavailable {
+                reason: format!("{kind} (host {host}): {cause}{tried} - check BINANCE_API_BASE_URL"),
+                source: None,
+            },
             (failure, _) => SourceError::Unavailable { reason: format!("{failure}{tried}"), source: None },
         }
     }

@@ -50,7 +50,8 @@ impl Request {
     pub(crate) fn describe(&self) -> String {
         let pairs: Vec<String> =
             self.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        format!("{}?{}", self.path, pairs.join("&"))
+        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+        format!("{}{query}", self.path)
     }
 }
 
@@ -62,6 +63,11 @@ fn millis(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_without_parameters_is_described_by_its_path_alone() {
+        assert_eq!(Request::time().describe(), "api/v3/time");
+    }
 
     #[test]
     fn klines_are_asked_in_the_exchanges_words() {

@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn no_answer(kind: NoAnswer) -> Failure {
-        Failure::NoAnswer { kind, cause: String::new(), source: None }
+        Failure::NoAnswer { kind, cause: String::new() }
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! Opening a database.
+//! Opening a database, and closing it.
 
+use std::error::Error;
 use std::time::Duration;
 
 use ohlcv_ports::StoreError;
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, sqlx};
 
-use super::error::store_error;
+use super::SqlStore;
+use super::error::{is_pool_timeout, store_error};
 
 /// Connections of one process. More readers than this wait for a free one.
 const CONNECTIONS_MAX: u32 = 10;
 /// How long a caller waits for a free connection before it is told that the database is busy.
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long a SQLite writer waits for the writer of another process.
-const BUSY_TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a SQLite writer waits for the writer of another process; shorter than a stop may take.
+const BUSY_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Opens the database that `url` names: `sqlite://…` or `postgresql://…`.
 ///
@@ -22,16 +25,10 @@ const BUSY_TIME_MAX: Duration = Duration::from_secs(20);
 /// power cut.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if it cannot be reached, [`StoreError::Refused`] if it does not let us in.
+/// [`StoreError::Unavailable`] if it cannot be reached, [`StoreError::Refused`] if it does not let us in;
+/// the latter without a source if nobody was asked, because the URL itself cannot be used.
 pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
-    let in_memory = url.starts_with("sqlite:") && (url.contains(":memory:") || url.contains("mode=memory"));
-    if in_memory {
-        return Err(StoreError::Refused {
-            reason: "a SQLite database in memory would be another one on every connection: name a file"
-                .to_owned(),
-            source: None,
-        });
-    }
+    let hint = check(url).map_err(|reason| StoreError::Refused { reason, source: None })?;
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(CONNECTIONS_MAX)
@@ -45,5 +42,83 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIME_MAX)
         });
-    Database::connect(options).await.map_err(store_error)
+    Database::connect(options).await.map_err(|error| {
+        if is_pool_timeout(&error) {
+            let seconds = ACQUIRE_TIME_MAX.as_secs();
+            let reason = format!("no connection came within {seconds} s: {hint}");
+            return StoreError::Unavailable { reason, source: None };
+        }
+        store_error(error)
+    })
+}
+
+/// What to look at if no connection comes; fails with what is wrong with the URL. SeaORM would
+/// quote the whole URL in its message, password included.
+fn check(url: &str) -> Result<String, String> {
+    if url.starts_with("sqlite:") {
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Err("a SQLite database in memory would be another one on every connection: name a file"
+                .to_owned());
+        }
+        url.parse::<SqliteConnectOptions>().map_err(|error| innermost(&error))?;
+        return Ok("does another process keep the file locked?".to_owned());
+    }
+    if !url.starts_with("postgres:") && !url.starts_with("postgresql:") {
+        return Err("the address must begin with sqlite:// or postgresql://".to_owned());
+    }
+    let server: PgConnectOptions = url.parse().map_err(|error: sqlx::Error| innermost(&error))?;
+    Ok(match server.get_socket() {
+        Some(socket) => format!("does the server run at {}?", socket.display()),
+        None => format!("does the server run at {}:{}?", server.get_host(), server.get_port()),
+    })
+}
+
+/// The driver wraps its reasons, at times twice.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(deeper) = innermost.source() {
+        innermost = deeper;
+    }
+    innermost.to_string()
+}
+
+impl SqlStore {
+    /// Closes all connections as soon as nobody uses them; the last one to a SQLite file merges the
+    /// write-ahead log into it. Whatever is asked of the store afterwards fails.
+    pub async fn close(&self) {
+        // It fails only if there is nothing to close.
+        let _ = self.db.close_by_ref().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_the_driver_cannot_read_is_refused_without_quoting_it() {
+        for (url, told) in [
+            ("sqlite://x.db?foo=bar", "unknown query parameter `foo`"),
+            ("sqlite://x.db?cache=much", "unknown value \"much\" for `cache`"),
+            ("sqlite://:memory:", "name a file"),
+            ("postgresql://me:s3cret@h/db?sslmode=foo", "unknown value \"foo\" for `ssl_mode`"),
+            ("mysql://me:s3cret@h/db", "sqlite:// or postgresql://"),
+        ] {
+            match connect(url).await {
+                Err(StoreError::Refused { reason, source: None }) => {
+                    assert!(reason.contains(told) && !reason.contains("s3cret"), "{url}: {reason}");
+                    assert!(!reason.contains("error with configuration"), "{reason}");
+                }
+                other => panic!("{url}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_to_look_at_names_the_server_and_no_password() {
+        let hint = |url| check(url).unwrap();
+        assert_eq!(hint("postgresql://me:s3cret@db:5433/x"), "does the server run at db:5433?");
+        assert_eq!(hint("postgresql:///x?host=/run/pg"), "does the server run at /run/pg?");
+        assert!(hint("sqlite://x.db").contains("locked"));
+    }
 }

@@ -19,6 +19,12 @@ pub fn store_error(error: DbErr) -> StoreError {
     }
 }
 
+/// Whether a pool gave up waiting for its first connection.
+pub(super) fn is_pool_timeout(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else { return false };
+    matches!(**cause, sqlx::Error::PoolTimedOut)
+}
+
 fn unavailable(reason: String, error: DbErr) -> StoreError {
     StoreError::Unavailable { reason, source: Some(Box::new(error)) }
 }

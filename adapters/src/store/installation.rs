@@ -46,6 +46,10 @@ pub async fn claim_installation(
 
 /// The stored value of a setting, which is `wanted` if there was none.
 async fn claim(db: &DatabaseConnection, name: &str, wanted: &str) -> Result<String, DbErr> {
+    if let Some(stored) = read(db, name).await? {
+        // Most starts end here, also where this program may only read.
+        return Ok(stored);
+    }
     let mut insert = Query::insert();
     insert
         .into_table("setting")
@@ -54,11 +58,14 @@ async fn claim(db: &DatabaseConnection, name: &str, wanted: &str) -> Result<Stri
         .map_err(|error| DbErr::Custom(error.to_string()))?
         .on_conflict(OnConflict::column("name").do_nothing().to_owned());
     db.execute(&insert).await?;
+    let stored = read(db, name).await?;
+    stored.ok_or_else(|| DbErr::RecordNotFound(format!("setting {name}, written a moment ago")))
+}
+
+async fn read(db: &DatabaseConnection, name: &str) -> Result<Option<String>, DbErr> {
     let mut select = Query::select();
     select.column("value").from("setting").and_where(Expr::col("name").eq(name));
-    let row = db.query_one(&select).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound(format!("setting {name}, written a moment ago")))?;
-    row.try_get("", "value")
+    db.query_one(&select).await?.map(|row| row.try_get("", "value")).transpose()
 }
 
 /// Fails unless the migration `schema` was applied.

@@ -229,13 +229,14 @@ pub(super) async fn record_backfill(
         return transaction.commit().await;
     }
     if series.summary.backfill.completed != state.completed {
+        let now = Dialect::of(&transaction).now();
         let mut insert = Query::insert();
         insert
             .into_table("backfill_state")
-            .columns(["asset", "completed"])
-            .values([text(asset).into(), state.completed.into()].map(|value: Value| Expr::val(value)))
+            .columns(["asset", "completed", "updated_at"])
+            .values([Expr::val(text(asset)), Expr::val(state.completed), Expr::cust(now)])
             .map_err(|error| DbErr::Custom(error.to_string()))?
-            .on_conflict(OnConflict::column("asset").update_column("completed").to_owned());
+            .on_conflict(OnConflict::column("asset").update_columns(["completed", "updated_at"]).to_owned());
         transaction.execute(&insert).await?;
     }
     series.summary.backfill = state.clone();

@@ -40,6 +40,14 @@ impl Dialect {
         }
     }
 
+    /// What a column of times is set to for the database's own time.
+    pub(super) const fn now(self) -> &'static str {
+        match self {
+            Self::Postgres => "NOW()",
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+        }
+    }
+
     pub(super) fn optional_decimal<const WHOLE: u32>(self, number: Option<Decimal<WHOLE>>) -> Value {
         match (number, self) {
             (Some(number), _) => self.decimal(number),

@@ -6,6 +6,8 @@ mod migrate;
 mod openapi;
 mod service;
 
+use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use ohlcv_usecases::{Progress, ProgressSink};
 use crate::cli::{Cli, Command};
 use crate::console::Console;
 use crate::lifecycle::{Lifecycle, Signal};
-use crate::settings::{self, SettingsError, Sources};
+use crate::settings::{self, SettingsError, Sources, mistyped_in_dotenv};
 use crate::telemetry;
 use crate::wiring::{Outside, Refused};
 use service::Parts;
@@ -41,14 +43,42 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::PartlyFailed) => ExitCode::from(FAILED),
         Ok(End::Interrupted(signal)) => {
-            eprintln!("ohlcv: interrupted; what was fetched is stored, run it again to go on");
+            complain("interrupted; what was done is kept, run it again to go on");
             ExitCode::from(signal.exit_code())
         }
         Err(error) => {
-            eprintln!("ohlcv: {error:#}");
+            complain(&told(&error));
             let usage = error.is::<SettingsError>() || error.is::<Refused>();
             ExitCode::from(if usage { USAGE } else { FAILED })
         }
+    }
+}
+
+/// An error and its causes, each once: many a message holds the one beneath already.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        cause if told.contains(&cause) => told,
+        cause if told.is_empty() => cause,
+        cause => format!("{told}: {cause}"),
+    })
+}
+
+/// Says on standard error why the program ends.
+fn complain(text: &str) {
+    // With standard error closed there is nobody left to tell.
+    let _ = write_line(&mut io::stderr(), &format!("ohlcv: {text}"));
+}
+
+/// Writes a line on standard output.
+fn say(text: &str) -> io::Result<()> {
+    write_line(&mut io::stdout(), text)
+}
+
+fn write_line(to: &mut dyn Write, text: &str) -> io::Result<()> {
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 
@@ -62,12 +92,15 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         Command::Demo => Some(demo::database(&mut flags)?),
         _ => None,
     };
-    let settings = settings::load(Sources::from_process(flags))?;
+    let sources = Sources::from_process(flags);
+    let dir = sources.dir.clone();
+    let settings = settings::load(sources)?;
     let console = match command {
         Command::Backfill(_) => Console::for_command(),
         _ => Console::for_service(),
     };
     telemetry::init(&settings.log_level, settings.log_format, &console)?;
+    warn_of_mistyped_settings(&dir);
     let lifecycle = Lifecycle::new()?;
     let outside = match command {
         Command::Demo => Outside::simulated(),
@@ -80,7 +113,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         Command::Serve => service::execute(settings, outside, Parts::API, lifecycle, console).await,
         Command::Schedule => service::execute(settings, outside, Parts::SCHEDULER, lifecycle, console).await,
         Command::Backfill(wanted) => backfill::execute(settings, outside, &wanted, lifecycle, console).await,
-        Command::Migrate { action } => migrate::execute(&settings, action).await,
+        Command::Migrate { action } => migrate::execute(&settings, action, &lifecycle).await,
         Command::Openapi => openapi::execute(),
     };
     // Only now: the service is done with its database.
@@ -88,8 +121,45 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
     end
 }
 
+fn warn_of_mistyped_settings(dir: &Path) {
+    for (name, known) in mistyped_in_dotenv(dir) {
+        tracing::warn!("{name} in .env is no setting of this program; is {known} meant?");
+    }
+}
+
 /// Shows the progress of use-cases on a console.
 fn progress(console: &Console) -> ProgressSink {
     let console = console.clone();
     Arc::new(move |Progress { asset, done, expected }| console.advanced(asset, done, expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct ClosedPipe;
+
+    impl Write for ClosedPipe {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        assert!(write_line(&mut ClosedPipe, "a line").is_ok());
+        let mut full: &mut [u8] = &mut [0; 3];
+        assert!(write_line(&mut full, "a line").is_err());
+    }
+
+    #[test]
+    fn a_cause_that_a_message_holds_already_is_not_told_again() {
+        let error = anyhow::anyhow!("disk full").context("cannot write: disk full").context("no page stored");
+        assert_eq!(told(&error), "no page stored: cannot write: disk full");
+    }
 }

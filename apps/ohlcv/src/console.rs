@@ -22,7 +22,7 @@ const BAR_TEMPLATE: &str = "{prefix:>8} [{bar:32}] {pos}/{len} candles, {percent
 /// Log lines go through [`Console::log_writer`], so that they and the bars do not tear each other.
 /// Clones show on the same screen.
 #[derive(Clone)]
-pub struct Console {
+pub(crate) struct Console {
     screen: Arc<Screen>,
 }
 
@@ -40,13 +40,13 @@ struct Lines {
 impl Console {
     /// For a command that somebody waits for: bars on a terminal, lines elsewhere.
     #[must_use]
-    pub fn for_command() -> Self {
+    pub(crate) fn for_command() -> Self {
         if io::stderr().is_terminal() { Self::bars() } else { Self::lines(Box::new(io::stderr())) }
     }
 
     /// For a service: bars on a terminal; elsewhere nothing, the log says it all.
     #[must_use]
-    pub fn for_service() -> Self {
+    pub(crate) fn for_service() -> Self {
         if io::stderr().is_terminal() { Self::bars() } else { Self { screen: Arc::new(Screen::Nothing) } }
     }
 
@@ -61,25 +61,8 @@ impl Console {
         Self { screen: Arc::new(Screen::Lines(Mutex::new(lines))) }
     }
 
-    /// Work on an asset begins; about so many slots are to be asked for.
-    pub fn asset_started(&self, asset: Asset, expected_slots: u64) {
-        match &*self.screen {
-            Screen::Bars { all, of } => {
-                let bar = all.add(new_bar(asset, expected_slots));
-                if let Some(old) = lock(of).insert(asset, bar) {
-                    all.remove(&old);
-                }
-            }
-            // Counted from here, so that a short job says nothing but its outcome.
-            Screen::Lines(lines) => {
-                lock(lines).said_at.insert(asset, Instant::now());
-            }
-            Screen::Nothing => {}
-        }
-    }
-
     /// So many of the expected slots are done. Both may be corrected from call to call.
-    pub fn advanced(&self, asset: Asset, done: u64, expected: u64) {
+    pub(crate) fn advanced(&self, asset: Asset, done: u64, expected: u64) {
         match &*self.screen {
             Screen::Bars { all, of } => {
                 let mut bars = lock(of);
@@ -90,6 +73,7 @@ impl Console {
             Screen::Lines(lines) => {
                 let mut lines = lock(lines);
                 let now = Instant::now();
+                // Counted from the first word, so that a short job says nothing but its outcome.
                 let said_at = *lines.said_at.entry(asset).or_insert(now);
                 if now.duration_since(said_at) >= LINE_INTERVAL_MIN {
                     lines.said_at.insert(asset, now);
@@ -102,7 +86,7 @@ impl Console {
     }
 
     /// Work on an asset has ended; `text` says how. Without bars and lines nothing is said.
-    pub fn asset_finished(&self, asset: Asset, text: &str) {
+    pub(crate) fn asset_finished(&self, asset: Asset, text: &str) {
         match &*self.screen {
             Screen::Bars { all, of } => {
                 if let Some(bar) = lock(of).remove(&asset) {
@@ -122,7 +106,7 @@ impl Console {
     }
 
     /// Takes all bars away: the work they showed has ended.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         if let Screen::Bars { all, of } = &*self.screen {
             for bar in std::mem::take(&mut *lock(of)).into_values() {
                 bar.finish_and_clear();
@@ -133,7 +117,7 @@ impl Console {
 
     /// Where log lines are to be written.
     #[must_use]
-    pub fn log_writer(&self) -> LogWriter {
+    pub(crate) fn log_writer(&self) -> LogWriter {
         LogWriter { console: self.clone() }
     }
 
@@ -171,7 +155,7 @@ impl Lines {
 /// Writes log lines to standard error, past the bars of its [`Console`]. Never fails: a log that
 /// nobody reads must not stop the service.
 #[derive(Clone, Debug)]
-pub struct LogWriter {
+pub(crate) struct LogWriter {
     console: Console,
 }
 
@@ -241,12 +225,12 @@ mod tests {
         let paper = Paper::default();
         let console = Console::lines(Box::new(paper.clone()));
         let (btc, eth) = (asset("BTC"), asset("ETH"));
-        console.asset_started(btc, 1_000);
+        console.advanced(btc, 0, 1_000);
         for tenth in 1..=100 {
             tokio::time::advance(Duration::from_millis(100)).await;
             console.advanced(btc, tenth * 10, 1_000);
             if tenth == 50 {
-                console.asset_started(eth, 10);
+                console.advanced(eth, 0, 10);
             }
         }
         console.advanced(eth, 5, 10);
@@ -262,7 +246,7 @@ mod tests {
     async fn a_short_job_says_nothing_but_its_outcome() {
         let paper = Paper::default();
         let console = Console::lines(Box::new(paper.clone()));
-        console.asset_started(asset("BTC"), 2);
+        console.advanced(asset("BTC"), 0, 2);
         console.advanced(asset("BTC"), 2, 2);
         console.asset_finished(asset("BTC"), "2 new candles");
         assert_eq!(paper.text(), "BTC: 2 new candles\n");

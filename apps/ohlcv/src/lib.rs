@@ -2,11 +2,11 @@
 
 pub mod cli;
 pub mod commands;
-pub mod console;
+mod console;
 pub mod http;
-pub mod lifecycle;
+mod lifecycle;
 mod run_log;
 pub mod scheduler;
 pub mod settings;
-pub mod telemetry;
+mod telemetry;
 pub mod wiring;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// From the signal to the end of the process at most this much time passes.
-pub const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+pub(crate) const STOP_TIME_MAX: Duration = Duration::from_secs(10);
 /// What is kept of it for the way out of `main`.
 const STOP_TIME_RESERVE: Duration = Duration::from_secs(1);
 /// Signals that arrived and were not looked at yet; the second one already ends everything.
@@ -23,7 +23,7 @@ const SIGNALS_QUEUED_MAX: usize = 4;
 
 /// A wish that the process end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGINT: somebody pressed Ctrl-C.
     Interrupt,
     /// SIGTERM: a service manager, or `kill`.
@@ -33,7 +33,7 @@ pub enum Signal {
 impl Signal {
     /// The exit status of a process that this signal ended: 130 or 143.
     #[must_use]
-    pub const fn exit_code(self) -> u8 {
+    pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
@@ -52,7 +52,7 @@ impl fmt::Display for Signal {
 
 /// How the tasks of a service ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// They were asked to stop.
     Stopped,
     /// One ended by itself, panicked, or failed while stopping.
@@ -63,7 +63,7 @@ pub enum Outcome {
 ///
 /// Everything that waits or works for long watches [`Lifecycle::token`].
 #[derive(Debug)]
-pub struct Lifecycle {
+pub(crate) struct Lifecycle {
     stop: Stop,
     tasks: JoinSet<anyhow::Result<()>>,
     names: HashMap<Id, &'static str>,
@@ -81,7 +81,7 @@ impl Lifecycle {
     ///
     /// # Errors
     /// If the system refuses to hand over signals.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
         let (sender, signals) = mpsc::channel(SIGNALS_QUEUED_MAX);
@@ -109,18 +109,18 @@ impl Lifecycle {
 
     /// Cancelled when the process is to end.
     #[must_use]
-    pub fn token(&self) -> CancellationToken {
+    pub(crate) fn token(&self) -> CancellationToken {
         self.stop.token.clone()
     }
 
     /// The signal that asked the process to end, if one did.
     #[must_use]
-    pub fn signal(&self) -> Option<Signal> {
+    pub(crate) fn signal(&self) -> Option<Signal> {
         self.stop.asked.get().map(|(signal, _)| *signal)
     }
 
     /// Starts a task that is to run until the token is cancelled; its name is for messages.
-    pub fn spawn(
+    pub(crate) fn spawn(
         &mut self,
         name: &'static str,
         task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -132,7 +132,7 @@ impl Lifecycle {
     /// Waits until the process is to end, or a task ends although nobody asked it to, which takes
     /// the others down with it. Then gives all tasks the time of a stop to finish what they have
     /// in hand; those that need longer are aborted, which the log says.
-    pub async fn run(&mut self) -> Outcome {
+    pub(crate) async fn run(&mut self) -> Outcome {
         let ended_early = tokio::select! {
             biased;
             () = self.stop.token.cancelled() => None,
@@ -166,7 +166,7 @@ impl Lifecycle {
     /// # Errors
     /// The signal that came before the work was done. Without one, a cancelled token counts as
     /// [`Signal::Terminate`].
-    pub async fn one_shot<T>(&self, work: impl Future<Output = T>) -> Result<T, Signal> {
+    pub(crate) async fn one_shot<T>(&self, work: impl Future<Output = T>) -> Result<T, Signal> {
         let mut work = pin!(work);
         let done = tokio::select! {
             biased;
@@ -183,7 +183,7 @@ impl Lifecycle {
 
     /// Waits for the last things, such as closing a pool, no longer than what is left of
     /// [`STOP_TIME_MAX`] since the signal, or since now if there was none. None if it was too long.
-    pub async fn within_stop_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within_stop_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.stop.within_stop_time(work).await
     }
 

@@ -23,6 +23,8 @@ use tracing::level_filters::LevelFilter;
 use crate::http::CorsOrigins;
 
 pub use database_url::DatabaseUrl;
+pub(crate) use layers::mistyped_in_dotenv;
+pub(crate) use parse::check_against_quote;
 pub use variables::{VARIABLES, Variable};
 
 /// The default of `FETCH_INTERVAL_HOURS`, however long a candle is.

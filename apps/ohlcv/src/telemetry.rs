@@ -17,7 +17,7 @@ use crate::settings::{LogFormat, LogLevel};
 ///
 /// # Errors
 /// If logging was started before.
-pub fn init(level: &LogLevel, format: LogFormat, console: &Console) -> anyhow::Result<()> {
+pub(crate) fn init(level: &LogLevel, format: LogFormat, console: &Console) -> anyhow::Result<()> {
     // https://no-color.org: set to anything but nothing.
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !no_color;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use ohlcv_adapters::SystemClock;
-use ohlcv_adapters::binance::{BinanceConfig, BinanceLimits, BinanceSource};
+use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
-use ohlcv_adapters::store::{SqlStore, claim_installation, connect};
-use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage};
+use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
+use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
 use ohlcv_usecases::{
     Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, ListAssets, ProgressSink, QueryCandles,
 };
@@ -16,7 +16,7 @@ use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, HttpParts};
-use crate::settings::Settings;
+use crate::settings::{DatabaseUrl, Settings};
 
 /// Which simulated market `demo` shows. Any number gives one; this one has a pleasant chart.
 const DEMO_SEED: u64 = 7;
@@ -52,7 +52,10 @@ impl Outside {
             concurrent_requests_max: at_once(settings),
             limits: BinanceLimits::default(),
         };
-        let source = BinanceSource::new(config, Arc::clone(&clock)).context("BINANCE_API_BASE_URL")?;
+        let source = BinanceSource::new(config, Arc::clone(&clock)).map_err(|error| match error {
+            BinanceConfigError::BaseUrl { .. } => Refused::new(format!("BINANCE_API_BASE_URL: {error}")),
+            error => error.into(),
+        })?;
         Ok(Self { source: Arc::new(source), clock })
     }
 
@@ -70,6 +73,7 @@ pub struct App {
     /// What the operator decided.
     pub settings: Arc<Settings>,
     outside: Outside,
+    database: Arc<SqlStore>,
     store: Arc<dyn CandleStore>,
     coverage: Arc<dyn Coverage>,
 }
@@ -79,6 +83,21 @@ pub struct App {
 #[error("{0}")]
 pub struct Refused(String);
 
+impl Refused {
+    pub(crate) fn new(why: String) -> anyhow::Error {
+        Self(why).into()
+    }
+}
+
+/// What a database that cannot be opened means to the operator.
+pub(crate) fn not_opened(url: &DatabaseUrl, error: StoreError) -> anyhow::Error {
+    match error {
+        // Nobody was asked: the address itself is wrong.
+        StoreError::Refused { reason, source: None } => Refused::new(format!("DATABASE_URL={url}: {reason}")),
+        error => anyhow::Error::new(error).context(format!("cannot open the database DATABASE_URL={url}")),
+    }
+}
+
 impl App {
     /// Opens the database, brings its schema up or refuses, and claims it for these settings.
     ///
@@ -86,19 +105,27 @@ impl App {
     /// [`Refused`] if the schema is old and must not be migrated, or the database belongs to other
     /// settings; else whatever the database says.
     pub async fn open(settings: Settings, outside: Outside) -> anyhow::Result<Self> {
-        let db = connect(settings.database_url.expose())
-            .await
-            .with_context(|| format!("cannot open the database DATABASE_URL={}", settings.database_url))?;
+        let url = &settings.database_url;
+        tracing::info!("opening the database {url}");
+        if !settings.auto_migrate
+            && let Some(file) = url.missing_file()
+        {
+            return Err(Refused::new(format!(
+                "AUTO_MIGRATE is false and there is no file {file}: run `ohlcv migrate`, which makes it"
+            )));
+        }
+        let address =
+            if settings.auto_migrate { url.expose().to_owned() } else { url.without_making_a_file() };
+        let db = connect(&address).await.map_err(|error| not_opened(url, error))?;
         if settings.auto_migrate {
             ohlcv_migration::up(&db).await.context("cannot bring the schema up")?;
         } else {
             let pending = ohlcv_migration::pending(&db).await.context("cannot read the schema's version")?;
             if !pending.is_empty() {
                 let pending = pending.join(", ");
-                return Err(Refused(format!(
+                return Err(Refused::new(format!(
                     "AUTO_MIGRATE is false and the database lacks {pending}: run `ohlcv migrate`"
-                ))
-                .into());
+                )));
             }
         }
         let bound = [
@@ -106,12 +133,18 @@ impl App {
             ("QUOTE_ASSET", settings.quote_asset.to_string()),
         ];
         claim_installation(&db, &bound).await.map_err(|error| match error {
-            ohlcv_adapters::store::InstallationError::Mismatch { .. } => Refused(error.to_string()).into(),
-            ohlcv_adapters::store::InstallationError::Store(error) => anyhow::Error::new(error),
+            InstallationError::Mismatch { .. } => Refused::new(error.to_string()),
+            InstallationError::Store(error) => error.into(),
         })?;
-        let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
-        let coverage: Arc<dyn Coverage> = Arc::clone(&store) as Arc<dyn Coverage>;
-        Ok(Self { settings: Arc::new(settings), outside, store, coverage })
+        let database = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
+        let store: Arc<dyn CandleStore> = Arc::<SqlStore>::clone(&database);
+        let coverage: Arc<dyn Coverage> = Arc::<SqlStore>::clone(&database);
+        Ok(Self { settings: Arc::new(settings), outside, database, store, coverage })
+    }
+
+    /// Closes the database as soon as nobody uses it; nothing can be asked of it afterwards.
+    pub async fn close(&self) {
+        self.database.close().await;
     }
 
     /// The HTTP API.

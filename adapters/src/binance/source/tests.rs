@@ -132,15 +132,19 @@ async fn the_last_failure_is_told_with_the_number_of_attempts() {
 #[tokio::test]
 async fn a_silent_or_absent_host_is_unavailable_within_the_limits() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
+    let host = listener.local_addr().unwrap();
+    let address = format!("http://{host}");
     let limits = BinanceLimits { request_timeout: Duration::from_millis(50), retries_max: 1, ..quick() };
     let error = source(address.clone(), limits).server_time().await.unwrap_err();
     assert!(error.to_string().contains("no answer in time"), "{error}");
     drop(listener);
     let error = source(address, limits).server_time().await.unwrap_err();
-    assert!(matches!(error, SourceError::Unavailable { source: Some(_), .. }), "{error:?}");
-    assert!(error.to_string().contains("no connection: "), "{error}");
-    assert!(error.to_string().contains("after 2 attempts"), "{error}");
+    assert!(matches!(error, SourceError::Unavailable { source: None, .. }), "{error:?}");
+    let told = error.to_string();
+    assert!(told.contains(&format!("no connection (host {host}): ")), "{told}");
+    assert!(told.contains("after 2 attempts"), "{told}");
+    assert!(told.contains("check BINANCE_API_BASE_URL"), "{told}");
+    assert_eq!(told.matches("refused").count(), 1, "the cause once: {told}");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use crate::cli::BackfillArgs;
 use crate::console::Console;
 use crate::lifecycle::Lifecycle;
 use crate::run_log::describe;
-use crate::settings::Settings;
-use crate::wiring::{App, Outside};
+use crate::settings::{Settings, check_against_quote};
+use crate::wiring::{App, Outside, Refused};
 
 pub(super) async fn execute(
     settings: Settings,
@@ -17,14 +17,23 @@ pub(super) async fn execute(
     lifecycle: Lifecycle,
     console: Console,
 ) -> anyhow::Result<End> {
-    let app = App::open(settings, outside).await?;
+    for asset in wanted.assets() {
+        check_against_quote(asset, settings.quote_asset)
+            .map_err(|allowed| Refused::new(format!("--asset {asset}: {allowed}")))?;
+    }
+    let app = match lifecycle.one_shot(App::open(settings, outside)).await {
+        Ok(opened) => opened?,
+        Err(signal) => return Ok(End::Interrupted(signal)),
+    };
     let goal = BackfillGoal { only_days: wanted.days, force: wanted.force, ..app.goal() };
     let mut assets = wanted.assets();
     if assets.is_empty() {
         assets = app.settings.tracked_assets.clone();
     }
     let backfill = app.backfill(goal, lifecycle.token(), progress(&console));
-    let report = match lifecycle.one_shot(backfill.run(&assets)).await {
+    let done = lifecycle.one_shot(backfill.run(&assets)).await;
+    lifecycle.within_stop_time(app.close()).await;
+    let report = match done {
         Ok(report) => report?,
         Err(signal) => return Ok(End::Interrupted(signal)),
     };

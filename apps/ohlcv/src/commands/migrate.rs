@@ -2,26 +2,66 @@
 
 use anyhow::Context;
 use ohlcv_adapters::store::connect;
+use ohlcv_migration::Migrator;
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
-use super::End;
+use super::{End, say};
 use crate::cli::MigrateAction;
-use crate::settings::Settings;
+use crate::lifecycle::Lifecycle;
+use crate::settings::{DatabaseUrl, Settings};
+use crate::wiring::not_opened;
 
-pub(super) async fn execute(settings: &Settings, action: MigrateAction) -> anyhow::Result<End> {
-    let db = connect(settings.database_url.expose())
-        .await
-        .with_context(|| format!("cannot open the database DATABASE_URL={}", settings.database_url))?;
-    let pending = ohlcv_migration::pending(&db).await.context("cannot read the schema's version")?;
-    if pending.is_empty() {
-        println!("the schema is current: {}", ohlcv_migration::newest());
-        return Ok(End::Done);
+pub(super) async fn execute(
+    settings: &Settings,
+    action: MigrateAction,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<End> {
+    let url = &settings.database_url;
+    let done = match action {
+        MigrateAction::Up => lifecycle.one_shot(up(url)).await,
+        MigrateAction::Status => lifecycle.one_shot(status(url)).await,
+    };
+    match done {
+        Ok(told) => say(&told?).map(|()| End::Done).map_err(Into::into),
+        Err(signal) => Ok(End::Interrupted(signal)),
     }
-    match action {
-        MigrateAction::Status => println!("pending: {}", pending.join(", ")),
-        MigrateAction::Up => {
-            ohlcv_migration::up(&db).await.context("cannot bring the schema up")?;
-            println!("applied: {}", pending.join(", "));
-        }
+}
+
+async fn up(url: &DatabaseUrl) -> anyhow::Result<String> {
+    let db = connect(url.expose()).await.map_err(|error| not_opened(url, error))?;
+    let done = async {
+        let pending = ohlcv_migration::pending(&db).await.context(UNREADABLE)?;
+        ohlcv_migration::up(&db).await.context("cannot bring the schema up")?;
+        Ok(match pending.as_slice() {
+            [] => format!("the schema is current: {}", ohlcv_migration::newest()),
+            applied => format!("applied: {}", applied.join(", ")),
+        })
+    };
+    let told = done.await;
+    db.close().await?;
+    told
+}
+
+/// Changes nothing: a SQLite file that is not there is not made.
+async fn status(url: &DatabaseUrl) -> anyhow::Result<String> {
+    if url.missing_file().is_some() {
+        let all = Migrator::migrations();
+        return Ok(lists(Vec::new(), all.iter().map(|migration| migration.name().to_owned()).collect()));
     }
-    Ok(End::Done)
+    let db = connect(&url.without_making_a_file()).await.map_err(|error| not_opened(url, error))?;
+    let read = async {
+        let applied = Migrator::get_applied_migrations_read_only(&db).await.context(UNREADABLE)?;
+        let pending = ohlcv_migration::pending(&db).await.context(UNREADABLE)?;
+        Ok(lists(applied.iter().map(|migration| migration.name().to_owned()).collect(), pending))
+    };
+    let told = read.await;
+    db.close().await?;
+    told
+}
+
+const UNREADABLE: &str = "cannot read the schema's version";
+
+fn lists(applied: Vec<String>, pending: Vec<String>) -> String {
+    let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    format!("applied: {}\npending: {}", list(applied), list(pending))
 }

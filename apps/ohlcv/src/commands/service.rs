@@ -36,7 +36,17 @@ pub(super) async fn execute(
     mut lifecycle: Lifecycle,
     console: Console,
 ) -> anyhow::Result<End> {
-    let app = App::open(settings, outside).await?;
+    let Ok(opened) = lifecycle.one_shot(App::open(settings, outside)).await else {
+        return Ok(End::Done);
+    };
+    let app = opened?;
+    let end = run(&app, parts, &mut lifecycle, console).await;
+    lifecycle.within_stop_time(app.close()).await;
+    end
+}
+
+/// Runs the parts until they are told to stop.
+async fn run(app: &App, parts: Parts, lifecycle: &mut Lifecycle, console: Console) -> anyhow::Result<End> {
     let stop = lifecycle.token();
     if parts.api {
         let address = app.settings.listen_address;
@@ -48,6 +58,7 @@ pub(super) async fn execute(
         lifecycle.spawn("the API", serve(app.clone(), listener, stop.clone()));
     }
     if parts.scheduler {
+        let app = app.clone();
         lifecycle.spawn("the scheduler", async move {
             scheduler::run(&app, &stop, progress(&console), || console.clear()).await;
             Ok(())

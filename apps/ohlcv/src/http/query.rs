@@ -15,6 +15,10 @@ pub(crate) const LIMIT_ROWS_MAX: u32 = 10_000;
 /// How many rows an answer has if nobody says how many.
 pub(crate) const LIMIT_ROWS_DEFAULT: u32 = 1_000;
 
+/// Smaller numbers, 0 apart, are refused as times: they lie around 1970, where there is no candle, so
+/// they are seconds.
+const MILLIS_MIN: u64 = 100_000_000_000;
+
 /// A value that can be read from a path or a query.
 pub(crate) trait Parameter: Sized + Send + Sync {
     /// What the document says about it.
@@ -102,7 +106,10 @@ impl Parameter for Timestamp {
                     ..MetaSchema::new_with_format("string", "date-time")
                 }),
                 inline(MetaSchema {
-                    description: Some("Milliseconds since 1970-01-01T00:00:00Z."),
+                    description: Some(
+                        "Milliseconds since 1970-01-01T00:00:00Z. Other numbers than 0 with fewer than 12 digits \
+                         are refused, for they are seconds.",
+                    ),
                     example: Some(1_730_419_200_000_i64.into()),
                     ..MetaSchema::new_with_format("integer", "int64")
                 }),
@@ -117,7 +124,11 @@ impl Parameter for Timestamp {
         let read = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             // What overflows lies out of bounds as well.
             let edge = if text.starts_with('-') { i64::MIN } else { i64::MAX };
-            Self::from_millis(text.parse().unwrap_or(edge))
+            let millis: i64 = text.parse().unwrap_or(edge);
+            if millis != 0 && millis.unsigned_abs() < MILLIS_MIN {
+                return Err("milliseconds since 1970, not seconds, such as 1730419200000".to_owned());
+            }
+            Self::from_millis(millis)
         } else {
             with_plus(text).parse()
         };

@@ -1,6 +1,7 @@
 //! The address of the database, which may hold a password.
 
 use std::fmt;
+use std::path::Path;
 
 /// A checked `DATABASE_URL`. Printing it in any way shows `***` for a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,6 +15,23 @@ impl DatabaseUrl {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The SQLite file that is named, if it is not there. A name with a % is not looked for: what it
+    /// means only the driver knows.
+    pub(crate) fn missing_file(&self) -> Option<&str> {
+        let file = self.0.strip_prefix("sqlite://")?.split('?').next()?;
+        (!file.contains('%') && !Path::new(file).exists()).then_some(file)
+    }
+
+    /// The same address, password included, of which no SQLite file is made.
+    pub(crate) fn without_making_a_file(&self) -> String {
+        match self.0.split_once('?') {
+            Some((file, query)) if file.starts_with("sqlite:") => {
+                format!("{file}?{}", query.replace("mode=rwc", "mode=rw"))
+            }
+            _ => self.0.clone(),
+        }
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -131,6 +149,20 @@ mod tests {
         assert_eq!(without_password("crypto:s3cret@db"), "crypto:***@db");
         assert_eq!(without_password("s3cret@db"), "***@db");
         assert_eq!(without_password("host=db password=s3cret user=x"), "host=db password=*** user=x");
+    }
+
+    #[test]
+    fn a_file_can_be_looked_at_without_being_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db").display().to_string();
+        let url = DatabaseUrl::parse(&format!("sqlite://{file}?mode=rwc")).unwrap();
+        assert_eq!(url.missing_file(), Some(file.as_str()));
+        assert_eq!(url.without_making_a_file(), format!("sqlite://{file}?mode=rw"));
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(url.missing_file(), None);
+        let server = DatabaseUrl::parse("postgresql://h/x?application_name=mode=rwc").unwrap();
+        assert_eq!(server.missing_file(), None);
+        assert_eq!(server.without_making_a_file(), server.expose());
     }
 
     #[test]

@@ -21,6 +21,8 @@ const TOML_FILE: &str = "ohlcv.toml";
 const DOTENV_FILE: &str = ".env";
 /// A file of settings is a page or two; anything larger was put there by mistake.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Names that differ from a setting's by more are taken for somebody else's.
+const SLIPS_MAX: usize = 2;
 /// Stands for `$` while a `.env` is read, so that dotenvy substitutes nothing: it would turn
 /// `pa$word` into `pa` without a sound. A noncharacter, so no text has it.
 const DOLLAR: char = '\u{FDD0}';
@@ -167,6 +169,37 @@ fn dotenv(dir: &Path, problems: &mut Vec<String>) -> BTreeMap<&'static str, Stri
         ));
     }
     texts
+}
+
+/// Names in `.env` that look like a setting mistyped, each with the setting it looks like.
+pub(crate) fn mistyped_in_dotenv(dir: &Path) -> Vec<(String, &'static str)> {
+    let entries = dotenvy::from_path_iter(dir.join(DOTENV_FILE)).into_iter().flatten();
+    let names = entries.map_while(Result::ok).map(|(name, _)| name);
+    names.filter_map(|name| lookalike(&name).map(|known| (name, known))).collect()
+}
+
+/// The setting that a name was meant to be: another case, or up to two slips of the finger.
+fn lookalike(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    let is_close = |known: &str| {
+        known.len().abs_diff(upper.len()) <= 1 && edits(upper.as_bytes(), known.as_bytes()) <= SLIPS_MAX
+    };
+    let mut known = VARIABLES.iter().map(|variable| variable.name);
+    if known.clone().any(|known| known == name) { None } else { known.find(|known| is_close(known)) }
+}
+
+/// How many letters have to be put in, taken out or changed to get from one word to the other.
+fn edits(from: &[u8], to: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (at, letter) in (1..).zip(from) {
+        let mut diagonal = std::mem::replace(&mut row[0], at);
+        for (column, other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
 }
 
 /// Hands out one line at a time, to know how far a reader with a buffer has come.

@@ -108,7 +108,8 @@ pub(super) fn assets(text: &str, quote: Option<Asset>) -> Result<Vec<Asset>, Str
     Ok(assets)
 }
 
-fn check_against_quote(asset: Asset, quote: Asset) -> Result<(), String> {
+/// Whether an asset can have a price in the quote asset.
+pub(crate) fn check_against_quote(asset: Asset, quote: Asset) -> Result<(), String> {
     match asset.as_str().strip_suffix(quote.as_str()) {
         Some("") => Err(format!("{asset} is QUOTE_ASSET itself and has no price in itself: leave it out")),
         Some(stem) if quote.as_str().len() >= TELLING_QUOTE_CHARS_MIN => {

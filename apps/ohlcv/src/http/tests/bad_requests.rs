@@ -7,6 +7,7 @@ type Case = (&'static str, u16, &'static str, [&'static str; 2]);
 
 const LIMITS: &str = "whole numbers from 1 to 10000";
 const TIMES: &str = "RFC 3339 times such as 2024-11-01T00:00:00Z";
+const SECONDS: &str = "milliseconds since 1970, not seconds";
 const NAMES: &str = "names of 1 to 20 letters A-Z and digits";
 const ALL: &str = "allowed are start, end, limit, fill, fields";
 const HEX: &str = "% only before two hexadecimal digits";
@@ -45,6 +46,9 @@ const CASES: &[Case] = &[
     ),
     ("/api/v1/ohlcv/BTC?start=01/11/2024", 400, "bad_parameter", ["start is \"01/11/2024\"", TIMES]),
     ("/api/v1/ohlcv/BTC?start=1730419200.5", 400, "bad_parameter", ["start is \"1730419200.5\"", TIMES]),
+    ("/api/v1/ohlcv/BTC?start=1730419200", 400, "bad_parameter", ["start is \"1730419200\"", SECONDS]),
+    ("/api/v1/ohlcv/BTC?end=1", 400, "bad_parameter", ["end is \"1\"", SECONDS]),
+    ("/api/v1/ohlcv/BTC?end=-99999999999", 400, "bad_parameter", ["end is \"-99999999999\"", SECONDS]),
     ("/api/v1/ohlcv/BTC?start=", 400, "bad_parameter", ["start is \"\"", TIMES]),
     ("/api/v1/ohlcv/BTC?end=-", 400, "bad_parameter", ["end is \"-\"", TIMES]),
     ("/api/v1/ohlcv/BTC?end=now", 400, "bad_parameter", ["end is \"now\"", TIMES]),
@@ -148,7 +152,7 @@ async fn a_problem_names_the_parameter_it_lies_in() {
         ("/api/v1/ohlcv/BTC?fill=true&fill=true", "fill"),
         ("/api/v1/ohlcv/BTC-USD", "asset"),
         ("/api/v1/ohlcv/SOL", "asset"),
-        ("/api/v1/ohlcv/BTC?start=2&end=1", "end"),
+        ("/api/v1/ohlcv/BTC?start=200000000000&end=100000000000", "end"),
     ] {
         assert_eq!(get(&client, url).await.json()["parameter"], parameter, "{url}");
     }
