@@ -9,8 +9,8 @@ use crate::fetch::{AssetRun, Break};
 use crate::ingest::Unanswered;
 use crate::report::AssetError;
 
-/// How many holes are read at a time.
-const HOLES_PER_READ: u64 = 500;
+/// How many holes are read at a time; few in tests, which have to cross it.
+const HOLES_PER_READ: u64 = if cfg!(test) { 3 } else { 500 };
 /// After so many failures in a row it is the exchange that fails, not a hole of its own.
 const FAILURES_IN_A_ROW_MAX: u32 = 2;
 

@@ -22,6 +22,8 @@ mod ingest;
 mod list_assets;
 mod query_candles;
 mod report;
+#[cfg(test)]
+mod small_limits;
 mod standing;
 
 pub use backfill::{Backfill, BackfillGoal};

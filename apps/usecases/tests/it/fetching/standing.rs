@@ -137,7 +137,7 @@ async fn the_next_hole_of_any_asset_is_when_to_look_again() {
     let world = World::of_btc();
     world.lists("ETH", "2023-01-01", "2025-06-01");
     assert_eq!(world.run_backfill(10).await.next_due(), None);
-    world.loses(range("2024-10-17", "2024-10-17T12:00"));
+    world.loses(range("2024-10-18", "2024-10-18T12:00"));
     world.source.remove(asset("ETH"), Interval::H12, range("2024-11-01", "2024-11-02"));
     let both = |days| Backfill::new(world.context(), goal(days));
 
