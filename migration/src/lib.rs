@@ -1,6 +1,7 @@
 //! The schema and its history. Frozen: a migration that shipped is never edited or renamed, and it
 //! knows no entity, so what it does stays what it did.
 
+use sea_orm_migration::Migration;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{
     DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -8,9 +9,8 @@ use sea_orm_migration::sea_orm::{
 
 mod m20261122_000001_candles_and_coverage;
 
-/// All migrations, oldest first.
 #[derive(Debug)]
-pub struct Migrator;
+struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
@@ -22,7 +22,7 @@ impl MigratorTrait for Migrator {
 /// The name of the newest migration: a database that has it is current.
 #[must_use]
 pub fn newest() -> String {
-    Migrator::migrations().last().map(|newest| newest.name().to_owned()).unwrap_or_default()
+    all().pop().unwrap_or_default()
 }
 
 /// Any number will do, as long as every version of this program takes the same.
@@ -51,6 +51,23 @@ pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// # Errors
 /// [`DbErr`] if the database cannot be reached or refuses.
 pub async fn pending(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
-    let pending = Migrator::get_pending_migrations_read_only(db).await?;
-    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+    Ok(names(&Migrator::get_pending_migrations_read_only(db).await?))
+}
+
+/// The names of the migrations that were applied, oldest first. Changes nothing.
+///
+/// # Errors
+/// [`DbErr`] if the database cannot be reached or refuses.
+pub async fn applied(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+    Ok(names(&Migrator::get_applied_migrations_read_only(db).await?))
+}
+
+/// The names of all migrations, oldest first.
+#[must_use]
+pub fn all() -> Vec<String> {
+    names(&Migrator::get_migration_files())
+}
+
+fn names(migrations: &[Migration]) -> Vec<String> {
+    migrations.iter().map(|migration| migration.name().to_owned()).collect()
 }

@@ -6,6 +6,7 @@ use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::fake_binance::FakeBinance;
 use ohlcv_tests::process::{Program, said};
 use ohlcv_tests::service::get;
+use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
 
 use crate::market::{HALF_DAY, Market};
 
@@ -20,6 +21,14 @@ fn talking_to(exchange: &FakeBinance) -> Program {
     program().with("BINANCE_API_BASE_URL", &exchange.url()).with("BINANCE_REQUEST_DELAY_MS", "0")
 }
 
+/// A client of the API. The exchange's adapter installs the cryptography that every client asks for.
+fn client() -> reqwest::Client {
+    let installed = ohlcv::settings::load(ohlcv::settings::Sources::default())
+        .is_ok_and(|settings| ohlcv::wiring::Outside::real(&settings).is_ok());
+    assert!(installed, "the defaults are right");
+    reqwest::Client::new()
+}
+
 async fn market(assets: &[&str], days: u32) -> Market {
     let now = ohlcv_ports::Clock::now(&ohlcv_adapters::SystemClock).to_string();
     Market::new(HALF_DAY, assets, &now, days).await
@@ -31,7 +40,7 @@ async fn the_demo_serves_seven_assets_of_two_years_within_ten_seconds() {
     let program = program();
     let mut demo = program.start(&["demo"]);
     let url = demo.url();
-    let client = reqwest::Client::new();
+    let client = client();
     loop {
         let assets = get(&client, &url, "/api/v1/assets").await.json()["assets"].clone();
         let complete = |row: &serde_json::Value| row["backfill_completed"] == true;
@@ -57,7 +66,7 @@ async fn run_on_an_empty_database_backfills_and_serves_and_stops_in_time() {
     let mut running = program.start(&[]);
     let url = running.url();
     running.wait_for("ETH: 1460 new candles");
-    let rows = get(&reqwest::Client::new(), &url, "/api/v1/ohlcv/ETH?limit=10000").await.rows();
+    let rows = get(&client(), &url, "/api/v1/ohlcv/ETH?limit=10000").await.rows();
     assert_eq!(rows.len(), 1460);
     assert!(program.folder().join("ohlcv.db").is_file(), "the embedded default");
     let asked = Instant::now();
@@ -71,7 +80,7 @@ async fn a_service_whose_exchange_is_away_stops_in_time_all_the_same() {
     let program = program().with("BINANCE_API_BASE_URL", NOBODY);
     let mut running = program.start(&["run"]);
     let url = running.url();
-    assert_eq!(get(&reqwest::Client::new(), &url, "/livez").await.status, 200);
+    assert_eq!(get(&client(), &url, "/livez").await.status, 200);
     let asked = Instant::now();
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
@@ -110,8 +119,11 @@ fn a_wrong_setting_is_exit_2_and_says_what_was_wrong_and_what_is_allowed() {
     let cases = [
         ("DATABASE_URL", "mysql://root@localhost/x", "sqlite://"),
         ("DATABASE_URL", "", "DATABASE_URL"),
+        ("DATABASE_URL", "sqlite://x.db?foo=bar", "unknown query parameter `foo`"),
+        ("DATABASE_URL", "postgresql://h/db?sslmode=foo", "unknown value \"foo\" for `ssl_mode`"),
         ("BINANCE_API_BASE_URL", "api.binance.com", "http"),
         ("BINANCE_API_BASE_URL", "ftp://api.binance.com", "ftp"),
+        ("BINANCE_API_BASE_URL", "https://xn--a", "the base address \"https://xn--a\""),
         ("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", "0", "6000"),
         ("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", "6001", "6000"),
         ("BINANCE_REQUEST_DELAY_MS", "-1", "-1"),
@@ -201,10 +213,12 @@ async fn migrate_brings_the_schema_up_and_says_so(backend: Backend) {
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         said(&output)
     };
-    assert!(told(&["migrate", "status"]).contains("pending: m2026"));
+    let status = told(&["migrate", "status"]);
+    assert!(status.contains("applied: none\npending: m2026"), "{status}");
     assert!(told(&["migrate"]).contains("applied: m2026"));
     assert!(told(&["migrate", "up"]).contains("is current"));
-    assert!(told(&["migrate", "status"]).contains("is current"));
+    let status = told(&["migrate", "status"]);
+    assert!(status.contains("applied: m2026") && status.contains("pending: none"), "{status}");
 }
 
 async fn without_auto_migrate_a_start_on_an_old_schema_is_refused(backend: Backend) {
@@ -216,7 +230,7 @@ async fn without_auto_migrate_a_start_on_an_old_schema_is_refused(backend: Backe
     assert_eq!(program.run(&["migrate"]).status.code(), Some(0));
     let mut running = program.start(&["serve"]);
     let url = running.url();
-    assert_eq!(get(&reqwest::Client::new(), &url, "/readyz").await.status, 200);
+    assert_eq!(get(&client(), &url, "/readyz").await.status, 200);
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
 }
@@ -241,6 +255,105 @@ fn a_database_that_is_not_there_is_exit_1_and_named_without_its_password() {
     let program = program().with("DATABASE_URL", "postgresql://me:s3cret@127.0.0.1:9/candles");
     let output = program.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("127.0.0.1:9/candles"), "{}", said(&output));
-    assert!(!said(&output).contains("s3cret"), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("127.0.0.1:9/candles"), "{text}");
+    assert!(text.contains("no connection came within 5 s: does the server run at 127.0.0.1:9?"), "{text}");
+    assert_eq!(text.matches("no connection").count(), 1, "told once: {text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn looking_at_the_schema_makes_no_file() {
+    let program = program().with("AUTO_MIGRATE", "false");
+    assert_eq!(program.run(&["migrate", "status"]).status.code(), Some(0));
+    let output = program.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("no file ohlcv.db: run `ohlcv migrate`"), "{}", said(&output));
+    assert_eq!(std::fs::read_dir(program.folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn assets_on_the_command_line_are_checked_as_those_in_the_settings() {
+    for (asset, told) in [("USDT", "USDT is QUOTE_ASSET itself"), ("btcusdt", "write the asset alone, BTC")] {
+        let program = program();
+        let output = program.run(&["backfill", "--asset", asset]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(told), "{}", said(&output));
+        assert_eq!(std::fs::read_dir(program.folder()).unwrap().count(), 0, "nothing was opened");
+    }
+}
+
+#[test]
+fn a_demo_in_a_database_of_somebodys_own_is_refused() {
+    let output = program().run(&["demo", "--database-url", "sqlite://mine.db?mode=rwc"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("demo, which keeps nothing"), "{}", said(&output));
+}
+
+#[test]
+fn a_mistyped_setting_in_the_env_file_is_warned_of() {
+    let program = program().with("AUTO_MIGRATE", "false");
+    std::fs::write(program.folder().join(".env"), "TRACKED_ASETS=BTC\n").unwrap();
+    let text = said(&program.run(&["serve"]));
+    assert!(text.contains("TRACKED_ASETS") && text.contains("TRACKED_ASSETS"), "{text}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let program = program();
+    for command in ["migrate", "migrate status", "openapi"] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ohlcv"))
+            .args(command.split(' '))
+            .current_dir(program.folder())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_waits_for_the_database_can_be_stopped() {
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let other = database.connect().await;
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let lock = other.begin_with_options(immediate).await.unwrap();
+    for (command, status) in [("serve", 0), ("backfill", 143)] {
+        let program = program().with("DATABASE_URL", database.url());
+        let mut running = program.start(&[command]);
+        running.wait_for("opening the database");
+        // Long enough that it waits for the lock; too short only means that it waits for less.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let asked = Instant::now();
+        running.signal("TERM");
+        assert_eq!(running.wait(), Some(status), "{command}: {:?}", running.heard());
+        assert!(asked.elapsed() < Duration::from_secs(10), "{command}: {:?}", asked.elapsed());
+    }
+    lock.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_end_merges_the_write_ahead_log_into_the_file() {
+    let market = market(&["BTC"], 100).await;
+    let program = talking_to(&market.exchange).with("TRACKED_ASSETS", "BTC");
+    let is_merged = |after: &str| {
+        let log = std::fs::metadata(program.folder().join("ohlcv.db-wal"));
+        assert_eq!(log.map_or(0, |log| log.len()), 0, "after {after}");
+    };
+    assert_eq!(program.run(&["migrate"]).status.code(), Some(0));
+    is_merged("migrate");
+    assert_eq!(program.run(&["backfill"]).status.code(), Some(0));
+    is_merged("backfill");
+    for command in ["serve", "run"] {
+        let mut running = program.start(&[command]);
+        let url = running.url();
+        assert_eq!(get(&client(), &url, "/readyz").await.status, 200);
+        running.signal("TERM");
+        assert_eq!(running.wait(), Some(0));
+        is_merged(command);
+    }
 }

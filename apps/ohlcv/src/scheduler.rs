@@ -87,7 +87,8 @@ impl Pace {
         // Counted from the start of the run: a candle that closed meanwhile is not passed over. The
         // grace belongs to every look, for a candle counts as closed only behind it.
         let from = report.as_ref().map_or(now, |report| report.time.exchange);
-        let look = next_look(self.grid, self.every, from.saturating_sub(self.grace)).saturating_add(self.grace);
+        let look =
+            next_look(self.grid, self.every, from.saturating_sub(self.grace)).saturating_add(self.grace);
         let soonest = now.saturating_add(RETRY_FIRST);
         let look = due.map_or(look, |due| look.min(self.exchange_at(due).max(soonest)));
         if !again {

@@ -53,7 +53,7 @@ impl Outside {
             limits: BinanceLimits::default(),
         };
         let source = BinanceSource::new(config, Arc::clone(&clock)).map_err(|error| match error {
-            BinanceConfigError::BaseUrl { .. } => Refused::new(format!("BINANCE_API_BASE_URL: {error}")),
+            BinanceConfigError::BaseUrl { .. } => Refused::because(format!("BINANCE_API_BASE_URL: {error}")),
             error => error.into(),
         })?;
         Ok(Self { source: Arc::new(source), clock })
@@ -84,7 +84,7 @@ pub struct App {
 pub struct Refused(String);
 
 impl Refused {
-    pub(crate) fn new(why: String) -> anyhow::Error {
+    pub(crate) fn because(why: String) -> anyhow::Error {
         Self(why).into()
     }
 }
@@ -93,7 +93,9 @@ impl Refused {
 pub(crate) fn not_opened(url: &DatabaseUrl, error: StoreError) -> anyhow::Error {
     match error {
         // Nobody was asked: the address itself is wrong.
-        StoreError::Refused { reason, source: None } => Refused::new(format!("DATABASE_URL={url}: {reason}")),
+        StoreError::Refused { reason, source: None } => {
+            Refused::because(format!("DATABASE_URL={url}: {reason}"))
+        }
         error => anyhow::Error::new(error).context(format!("cannot open the database DATABASE_URL={url}")),
     }
 }
@@ -110,7 +112,7 @@ impl App {
         if !settings.auto_migrate
             && let Some(file) = url.missing_file()
         {
-            return Err(Refused::new(format!(
+            return Err(Refused::because(format!(
                 "AUTO_MIGRATE is false and there is no file {file}: run `ohlcv migrate`, which makes it"
             )));
         }
@@ -123,7 +125,7 @@ impl App {
             let pending = ohlcv_migration::pending(&db).await.context("cannot read the schema's version")?;
             if !pending.is_empty() {
                 let pending = pending.join(", ");
-                return Err(Refused::new(format!(
+                return Err(Refused::because(format!(
                     "AUTO_MIGRATE is false and the database lacks {pending}: run `ohlcv migrate`"
                 )));
             }
@@ -133,7 +135,7 @@ impl App {
             ("QUOTE_ASSET", settings.quote_asset.to_string()),
         ];
         claim_installation(&db, &bound).await.map_err(|error| match error {
-            InstallationError::Mismatch { .. } => Refused::new(error.to_string()),
+            InstallationError::Mismatch { .. } => Refused::because(error.to_string()),
             InstallationError::Store(error) => error.into(),
         })?;
         let database = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));

@@ -19,7 +19,7 @@ pub(super) async fn execute(
 ) -> anyhow::Result<End> {
     for asset in wanted.assets() {
         check_against_quote(asset, settings.quote_asset)
-            .map_err(|allowed| Refused::new(format!("--asset {asset}: {allowed}")))?;
+            .map_err(|allowed| Refused::because(format!("--asset {asset}: {allowed}")))?;
     }
     let app = match lifecycle.one_shot(App::open(settings, outside)).await {
         Ok(opened) => opened?,

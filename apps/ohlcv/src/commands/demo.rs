@@ -11,11 +11,14 @@ use crate::wiring::Refused;
 /// dropped.
 pub(super) fn database(flags: &mut BTreeMap<String, String>) -> anyhow::Result<TempDir> {
     if flags.contains_key("DATABASE_URL") {
-        return Err(Refused::new(
+        return Err(Refused::because(
             "--database-url cannot be used with demo, which keeps nothing: leave it out".to_owned(),
         ));
     }
-    let folder = tempfile::Builder::new().prefix("ohlcv-demo-").tempdir().context("cannot make a temporary folder for the demo's database")?;
+    let folder = tempfile::Builder::new()
+        .prefix("ohlcv-demo-")
+        .tempdir()
+        .context("cannot make a temporary folder for the demo's database")?;
     let url = format!("sqlite://{}?mode=rwc", folder.path().join("demo.db").display());
     flags.insert("DATABASE_URL".to_owned(), url);
     Ok(folder)

@@ -2,8 +2,6 @@
 
 use anyhow::Context;
 use ohlcv_adapters::store::connect;
-use ohlcv_migration::Migrator;
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
 use super::{End, say};
 use crate::cli::MigrateAction;
@@ -45,14 +43,13 @@ async fn up(url: &DatabaseUrl) -> anyhow::Result<String> {
 /// Changes nothing: a SQLite file that is not there is not made.
 async fn status(url: &DatabaseUrl) -> anyhow::Result<String> {
     if url.missing_file().is_some() {
-        let all = Migrator::migrations();
-        return Ok(lists(Vec::new(), all.iter().map(|migration| migration.name().to_owned()).collect()));
+        return Ok(lists(&[], &ohlcv_migration::all()));
     }
     let db = connect(&url.without_making_a_file()).await.map_err(|error| not_opened(url, error))?;
     let read = async {
-        let applied = Migrator::get_applied_migrations_read_only(&db).await.context(UNREADABLE)?;
+        let applied = ohlcv_migration::applied(&db).await.context(UNREADABLE)?;
         let pending = ohlcv_migration::pending(&db).await.context(UNREADABLE)?;
-        Ok(lists(applied.iter().map(|migration| migration.name().to_owned()).collect(), pending))
+        Ok(lists(&applied, &pending))
     };
     let told = read.await;
     db.close().await?;
@@ -61,7 +58,7 @@ async fn status(url: &DatabaseUrl) -> anyhow::Result<String> {
 
 const UNREADABLE: &str = "cannot read the schema's version";
 
-fn lists(applied: Vec<String>, pending: Vec<String>) -> String {
-    let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+fn lists(applied: &[String], pending: &[String]) -> String {
+    let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     format!("applied: {}\npending: {}", list(applied), list(pending))
 }
