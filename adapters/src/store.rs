@@ -4,6 +4,7 @@ mod apply;
 mod connect;
 mod error;
 mod installation;
+mod leases;
 mod ledger;
 mod rows;
 mod series;
@@ -14,8 +15,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Hole, Summary, TimeRange};
-use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
+use ohlcv_domain::{
+    Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Fence, Hole, Summary, TimeRange,
+};
+use ohlcv_ports::{CandleStore, Coverage, Leases, StoreError, Take};
 use sea_orm::{DatabaseConnection, DbErr};
 
 pub use connect::connect;
@@ -53,6 +56,14 @@ impl SqlStore {
         };
         Self { db, schema, scans: tokio::sync::Semaphore::new(SCANS_AT_ONCE_MAX), write_turn }
     }
+
+    /// The turn to write, where there is one writer at a time.
+    async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match &self.write_turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
+    }
 }
 
 impl fmt::Debug for SqlStore {
@@ -65,10 +76,7 @@ impl fmt::Debug for SqlStore {
 impl CandleStore for SqlStore {
     async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
         within(STATEMENT_TIME_MAX, async {
-            let _turn = match &self.write_turn {
-                Some(turn) => Some(turn.lock().await),
-                None => None,
-            };
+            let _turn = self.turn().await;
             apply::apply(&self.db, &commit).await
         })
         .await
@@ -118,13 +126,42 @@ impl Coverage for SqlStore {
         within(STATEMENT_TIME_MAX, ledger::overlapping(&self.db, asset, range, limit)).await
     }
 
-    async fn record_backfill(&self, asset: Asset, state: BackfillState) -> Result<(), StoreError> {
+    async fn record_backfill(
+        &self,
+        asset: Asset,
+        state: BackfillState,
+        fence: Option<Fence>,
+    ) -> Result<(), StoreError> {
         within(STATEMENT_TIME_MAX, async {
-            let _turn = match &self.write_turn {
-                Some(turn) => Some(turn.lock().await),
-                None => None,
-            };
-            series::record_backfill(&self.db, asset, &state).await
+            let _turn = self.turn().await;
+            series::record_backfill(&self.db, asset, &state, fence.as_ref()).await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Leases for SqlStore {
+    async fn acquire(&self, lease: &str, holder: &str, lasts: Duration) -> Result<Option<Fence>, StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = self.turn().await;
+            leases::acquire(&self.db, lease, holder, lasts).await
+        })
+        .await
+    }
+
+    async fn renew(&self, fence: &Fence, lasts: Duration) -> Result<bool, StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = self.turn().await;
+            leases::renew(&self.db, fence, lasts).await
+        })
+        .await
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<(), StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = self.turn().await;
+            leases::release(&self.db, fence).await
         })
         .await
     }

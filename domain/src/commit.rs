@@ -15,6 +15,17 @@ pub struct Commit {
     observed_at: Timestamp,
     listing: Option<Timestamp>,
     recount: bool,
+    fence: Option<Fence>,
+}
+
+/// Proof that whoever writes still holds the lease under which it works. Each time a lease changes
+/// hands its token grows, so a writer that slept through the end of its lease is told apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The name of the lease.
+    pub lease: String,
+    /// The token that the holder was given with it.
+    pub token: u64,
 }
 
 /// Why candles and findings make no commit.
@@ -62,7 +73,7 @@ impl Commit {
         if !missing.eq(joined(&findings)) {
             return Err(CommitError::Uncovered { asked });
         }
-        Ok(Self { asset, asked, candles, findings, observed_at, listing: None, recount: false })
+        Ok(Self { asset, asked, candles, findings, observed_at, listing: None, recount: false, fence: None })
     }
 
     /// A commit of a page that passed the door.
@@ -89,7 +100,16 @@ impl Commit {
     ) -> Self {
         let finding = Finding { range: asked.time(), cause, detail: detail.to_owned() };
         let findings = if asked.is_empty() { Vec::new() } else { vec![finding] };
-        Self { asset, asked, candles: Vec::new(), findings, observed_at, listing: None, recount: false }
+        Self {
+            asset,
+            asked,
+            candles: Vec::new(),
+            findings,
+            observed_at,
+            listing: None,
+            recount: false,
+            fence: None,
+        }
     }
 
     /// The same commit, which also notes when the asset's first candle opened.
@@ -103,6 +123,13 @@ impl Commit {
     #[must_use]
     pub fn with_recount(mut self) -> Self {
         self.recount = true;
+        self
+    }
+
+    /// The same commit, to be refused unless its writer still holds this lease.
+    #[must_use]
+    pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
+        self.fence = fence;
         self
     }
 
@@ -140,6 +167,12 @@ impl Commit {
     #[must_use]
     pub const fn listing(&self) -> Option<Timestamp> {
         self.listing
+    }
+
+    /// The lease that its writer has to hold, if any.
+    #[must_use]
+    pub const fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
     }
 
     /// Whether the stored rows are to be counted anew.

@@ -52,7 +52,7 @@ mod timestamp;
 
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
-pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Summary};
+pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Fence, Summary};
 pub use coverage::{
     Disagreement, answered_until, changed_holes, disagreement, missing_slots, settle_holes, slots_between,
     without_stored,

@@ -8,6 +8,7 @@ use sea_orm_migration::sea_orm::{
 };
 
 mod m20261122_000001_candles_and_coverage;
+mod m20261122_000002_leases;
 
 #[derive(Debug)]
 struct Migrator;
@@ -15,7 +16,10 @@ struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_candles_and_coverage::Migration)]
+        vec![
+            Box::new(m20261122_000001_candles_and_coverage::Migration),
+            Box::new(m20261122_000002_leases::Migration),
+        ]
     }
 }
 

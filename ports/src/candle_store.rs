@@ -21,7 +21,8 @@ pub trait CandleStore: Debug + Send + Sync {
     /// Candles are inserted, or replace what is stored under the same open time; nothing is ever
     /// deleted. Inside what was asked the commit's findings replace the ledger's holes (see
     /// [`ohlcv_domain::settle_holes`]), but never cover a stored candle. A commit beyond the
-    /// ledger's span extends it; what lies between becomes pending. A write that changes nothing
+    /// ledger's span extends it; what lies between becomes pending. A commit whose fence is not the
+    /// current token of its lease, or whose lease has run out, MUST be refused. A write that changes nothing
     /// but how often a hole was asked for leaves no entry in the change log.
     ///
     /// When this returns, readers see all of it, in every process.
@@ -88,6 +89,12 @@ pub enum StoreError {
         /// The failure beneath.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// The writer no longer holds the lease it works under; somebody else may.
+    #[error("the lease {lease} is lost: another process works there now")]
+    LeaseLost {
+        /// The name of the lease.
+        lease: String,
     },
     /// Something stored is not what this program writes.
     #[error("the database holds something impossible: {reason}")]

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Asset, BackfillState, Hole, Summary, TimeRange};
+use ohlcv_domain::{Asset, BackfillState, Fence, Hole, Summary, TimeRange};
 
 use crate::StoreError;
 
@@ -34,6 +34,11 @@ pub trait Coverage: Debug + Send + Sync {
     /// Notes how far the backfill of an asset is, also before its first commit.
     ///
     /// # Errors
-    /// [`StoreError`].
-    async fn record_backfill(&self, asset: Asset, state: BackfillState) -> Result<(), StoreError>;
+    /// [`StoreError`]; [`StoreError::LeaseLost`] if there is a fence and it does not stand.
+    async fn record_backfill(
+        &self,
+        asset: Asset,
+        state: BackfillState,
+        fence: Option<Fence>,
+    ) -> Result<(), StoreError>;
 }

@@ -8,6 +8,7 @@
 //! | [`CandleSource`] | the exchange | Binance, the simulated market, `testing::ScriptedSource` |
 //! | [`CandleStore`] | the stored candles | SQLite, PostgreSQL, `testing::MemoryStore` |
 //! | [`Coverage`] | the ledger of holes, the summaries | the same |
+//! | [`Leases`] | who works on what | SQLite, PostgreSQL |
 //! | [`Clock`] | the local clock | the system's, `testing::PausedClock` |
 //!
 //! Feature `mock` gives mockall mocks (`MockCandleSource`, …) to ask "was asked exactly this";
@@ -17,6 +18,7 @@ mod candle_source;
 mod candle_store;
 mod clock;
 mod coverage;
+mod leases;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -32,3 +34,6 @@ pub use clock::MockClock;
 pub use coverage::Coverage;
 #[cfg(feature = "mock")]
 pub use coverage::MockCoverage;
+pub use leases::Leases;
+#[cfg(feature = "mock")]
+pub use leases::MockLeases;

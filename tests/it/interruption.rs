@@ -36,6 +36,7 @@ fn program(database: &TestDatabase, exchange: &FakeBinance) -> Program {
         .with("BINANCE_REQUEST_DELAY_MS", "0")
         .with("TRACKED_ASSETS", "BTC,ETH,SOL")
         .with("INITIAL_BACKFILL_DAYS", "2900")
+        .with("LEASE_SECONDS", "1")
 }
 
 async fn a_backfill_killed_again_and_again_ends_as_an_undisturbed_one(backend: Backend) {

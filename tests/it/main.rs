@@ -7,6 +7,7 @@ mod closing;
 mod decimals;
 mod healing;
 mod interruption;
+mod leases;
 mod market;
 mod program;
 mod schedule;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::fake_binance::FakeBinance;
+use ohlcv_tests::http_client;
 use ohlcv_tests::process::{Program, said};
 use ohlcv_tests::service::get;
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
@@ -21,14 +22,6 @@ fn talking_to(exchange: &FakeBinance) -> Program {
     program().with("BINANCE_API_BASE_URL", &exchange.url()).with("BINANCE_REQUEST_DELAY_MS", "0")
 }
 
-/// A client of the API. The exchange's adapter installs the cryptography that every client asks for.
-fn client() -> reqwest::Client {
-    let installed = ohlcv::settings::load(ohlcv::settings::Sources::default())
-        .is_ok_and(|settings| ohlcv::wiring::Outside::real(&settings).is_ok());
-    assert!(installed, "the defaults are right");
-    reqwest::Client::new()
-}
-
 async fn market(assets: &[&str], days: u32) -> Market {
     let now = ohlcv_ports::Clock::now(&ohlcv_adapters::SystemClock).to_string();
     Market::new(HALF_DAY, assets, &now, days).await
@@ -40,7 +33,7 @@ async fn the_demo_serves_seven_assets_of_two_years_within_ten_seconds() {
     let program = program();
     let mut demo = program.start(&["demo"]);
     let url = demo.url();
-    let client = client();
+    let client = http_client();
     loop {
         let assets = get(&client, &url, "/api/v1/assets").await.json()["assets"].clone();
         let complete = |row: &serde_json::Value| row["backfill_completed"] == true;
@@ -60,13 +53,32 @@ async fn the_demo_serves_seven_assets_of_two_years_within_ten_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_at_its_defaults_serves_seven_assets_of_two_years_within_ten_seconds() {
+    let market = market(&["BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "LINK"], 800).await;
+    let started = Instant::now();
+    let program = program().with("BINANCE_API_BASE_URL", &market.exchange.url());
+    let mut running = program.start(&[]);
+    let url = running.url();
+    let client = http_client();
+    loop {
+        let assets = get(&client, &url, "/api/v1/assets").await.json()["assets"].clone();
+        if assets.as_array().unwrap().iter().all(|row| row["backfill_completed"] == true) {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "{assets}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(get(&client, &url, "/api/v1/ohlcv/LINK?limit=10000").await.rows().len(), 1460);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_on_an_empty_database_backfills_and_serves_and_stops_in_time() {
     let market = market(&["BTC", "ETH"], 800).await;
     let program = talking_to(&market.exchange).with("TRACKED_ASSETS", "BTC,ETH");
     let mut running = program.start(&[]);
     let url = running.url();
     running.wait_for("ETH: 1460 new candles");
-    let rows = get(&client(), &url, "/api/v1/ohlcv/ETH?limit=10000").await.rows();
+    let rows = get(&http_client(), &url, "/api/v1/ohlcv/ETH?limit=10000").await.rows();
     assert_eq!(rows.len(), 1460);
     assert!(program.folder().join("ohlcv.db").is_file(), "the embedded default");
     let asked = Instant::now();
@@ -80,7 +92,7 @@ async fn a_service_whose_exchange_is_away_stops_in_time_all_the_same() {
     let program = program().with("BINANCE_API_BASE_URL", NOBODY);
     let mut running = program.start(&["run"]);
     let url = running.url();
-    assert_eq!(get(&client(), &url, "/livez").await.status, 200);
+    assert_eq!(get(&http_client(), &url, "/livez").await.status, 200);
     let asked = Instant::now();
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
@@ -230,7 +242,7 @@ async fn without_auto_migrate_a_start_on_an_old_schema_is_refused(backend: Backe
     assert_eq!(program.run(&["migrate"]).status.code(), Some(0));
     let mut running = program.start(&["serve"]);
     let url = running.url();
-    assert_eq!(get(&client(), &url, "/readyz").await.status, 200);
+    assert_eq!(get(&http_client(), &url, "/readyz").await.status, 200);
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
 }
@@ -351,7 +363,7 @@ async fn every_end_merges_the_write_ahead_log_into_the_file() {
     for command in ["serve", "run"] {
         let mut running = program.start(&[command]);
         let url = running.url();
-        assert_eq!(get(&client(), &url, "/readyz").await.status, 200);
+        assert_eq!(get(&http_client(), &url, "/readyz").await.status, 200);
         running.signal("TERM");
         assert_eq!(running.wait(), Some(0));
         is_merged(command);

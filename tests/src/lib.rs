@@ -7,10 +7,13 @@
 
 pub mod database;
 pub mod fake_binance;
+mod http_client;
 mod postgres;
 pub mod process;
 pub mod recorded;
 pub mod service;
+
+pub use http_client::{http_client, http_client_builder};
 
 /// The items, if the tests run on PostgreSQL too (feature `postgres`).
 #[cfg(feature = "postgres")]

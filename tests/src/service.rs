@@ -102,7 +102,7 @@ impl Service {
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(endpoint).await.expect("the API serves");
         });
-        Self { app, url, client: reqwest::Client::new(), server }
+        Self { app, url, client: crate::http_client(), server }
     }
 
     /// Where the API is.

@@ -10,7 +10,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
-use super::{ledger, rows, series};
+use super::{leases, ledger, rows, series};
 
 /// A transaction that writes: on SQLite it is the only writer from its first moment on, or a read
 /// at its start could not be upgraded once somebody else wrote.
@@ -27,6 +27,7 @@ pub(super) async fn apply(db: &DatabaseConnection, commit: &Commit) -> Result<Ap
     let asset = commit.asset();
     let before = series::lock(&transaction, asset).await?;
     let mut after = before.clone();
+    leases::require(&transaction, commit.fence()).await?;
 
     let written = write_candles(&transaction, commit).await?;
     let settled = settle_ledger(&transaction, commit, before.summary.span).await?;

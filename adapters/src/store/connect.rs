@@ -9,7 +9,7 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynch
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, sqlx};
 
 use super::SqlStore;
-use super::error::{is_pool_timeout, store_error};
+use super::error::{is_locked, is_pool_timeout, store_error};
 
 /// Connections of one process. More readers than this wait for a free one.
 const CONNECTIONS_MAX: u32 = 10;
@@ -17,6 +17,11 @@ const CONNECTIONS_MAX: u32 = 10;
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a SQLite writer waits for the writer of another process; shorter than a stop may take.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(8);
+/// How often, and after which pause, a SQLite file that is locked while it is opened is tried again.
+const LOCKED_RETRIES_MAX: u32 = 50;
+const LOCKED_PAUSE: Duration = Duration::from_millis(50);
+/// How long a process that is frozen in the middle of a write may keep its locks on PostgreSQL.
+const IDLE_IN_TRANSACTION_TIME_MAX: &str = "10s";
 
 /// Opens the database that `url` names: `sqlite://…` or `postgresql://…`.
 ///
@@ -36,13 +41,26 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
         .connect_timeout(ACQUIRE_TIME_MAX)
         // The default logs every statement at INFO.
         .sqlx_logging(false)
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIME_MAX)])
+        })
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIME_MAX)
         });
-    Database::connect(options).await.map_err(|error| {
+    let mut opened = Database::connect(options.clone()).await;
+    for _ in 0..LOCKED_RETRIES_MAX {
+        if !opened.as_ref().is_err_and(is_locked) {
+            break;
+        }
+        // Processes that start together all want to switch the new file to a write-ahead log, and
+        // there SQLite does not wait by itself.
+        tokio::time::sleep(LOCKED_PAUSE).await;
+        opened = Database::connect(options.clone()).await;
+    }
+    opened.map_err(|error| {
         if is_pool_timeout(&error) {
             let seconds = ACQUIRE_TIME_MAX.as_secs();
             let reason = format!("no connection came within {seconds} s: {hint}");
@@ -94,6 +112,22 @@ impl SqlStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn processes_that_make_the_same_file_at_once_all_open_it() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}?mode=rwc", folder.path().join("new.db").display());
+            let mut opening = tokio::task::JoinSet::new();
+            for _ in 0..4 {
+                let url = url.clone();
+                opening.spawn(async move { connect(&url).await.map(drop) });
+            }
+            for opened in opening.join_all().await {
+                opened.unwrap();
+            }
+        }
+    }
 
     #[tokio::test]
     async fn an_address_that_the_driver_cannot_read_is_refused_without_quoting_it() {

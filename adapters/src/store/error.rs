@@ -4,12 +4,18 @@ use ohlcv_ports::StoreError;
 use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+/// How a lost lease travels through the driver's error type, followed by its name.
+pub(super) const LEASE_LOST: &str = "lease lost: ";
+
 /// Turns a database error into what the caller can do about it.
 #[must_use]
 pub fn store_error(error: DbErr) -> StoreError {
     let reason = error.to_string();
     match &error {
         DbErr::ConnectionAcquire(_) => unavailable(reason, error),
+        DbErr::Custom(what) if what.starts_with(LEASE_LOST) => {
+            StoreError::LeaseLost { lease: what[LEASE_LOST.len()..].to_owned() }
+        }
         DbErr::Type(what) => StoreError::Corrupt { reason: what.clone() },
         DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
             RuntimeErr::SqlxError(cause) if passes(cause) => unavailable(reason, error),
@@ -33,6 +39,15 @@ fn refused(reason: String, error: DbErr) -> StoreError {
     StoreError::Refused { reason, source: Some(Box::new(error)) }
 }
 
+/// Whether SQLite gave up because another connection holds the file.
+pub(super) fn is_locked(error: &DbErr) -> bool {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else { return false };
+    let RuntimeErr::SqlxError(cause) = cause else { return false };
+    let sqlx::Error::Database(error) = cause.as_ref() else { return false };
+    let sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
+    sqlite && primary_code(error.as_ref()) == SQLITE_BUSY
+}
+
 /// Whether the same statement may work later.
 fn passes(error: &sqlx::Error) -> bool {
     match error {
@@ -54,7 +69,13 @@ fn database_error_passes(error: &dyn DatabaseError) -> bool {
         // intervention such as a restart, and lost races.
         return ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class));
     }
-    // SQLite's primary result code stands in the lowest byte: BUSY, LOCKED, IOERR, FULL, CANTOPEN.
-    let primary = code.parse::<u32>().unwrap_or(0) & 0xff;
-    matches!(primary, 5 | 6 | 10 | 13 | 14)
+    // BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+    matches!(primary_code(error), SQLITE_BUSY | 6 | 10 | 13 | 14)
+}
+
+const SQLITE_BUSY: u32 = 5;
+
+/// SQLite's primary result code stands in the lowest byte.
+fn primary_code(error: &dyn DatabaseError) -> u32 {
+    error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff
 }

@@ -1,10 +1,11 @@
 //! The rows of `series`, `change_log` and `backfill_state`: what is known of an asset.
 
-use ohlcv_domain::{Asset, BackfillState, Change, Summary, TimeRange, Timestamp};
+use ohlcv_domain::{Asset, BackfillState, Change, Fence, Summary, TimeRange, Timestamp};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement, Value};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
 
 use super::apply::begin;
+use super::leases::require;
 use super::values::{Dialect, text, time_from_millis};
 
 /// One row of `series` with the backfill's state.
@@ -222,9 +223,11 @@ pub(super) async fn record_backfill(
     db: &DatabaseConnection,
     asset: Asset,
     state: &BackfillState,
+    fence: Option<&Fence>,
 ) -> Result<(), DbErr> {
     let transaction = begin(db).await?;
     let mut series = lock(&transaction, asset).await?;
+    require(&transaction, fence).await?;
     if series.summary.backfill == *state {
         return transaction.commit().await;
     }

@@ -44,6 +44,14 @@ impl Dialect {
     pub(super) const fn now(self) -> &'static str {
         match self {
             Self::Postgres => "NOW()",
+            Self::Sqlite => self.now_millis(),
+        }
+    }
+
+    /// Milliseconds since 1970 by the database's clock, also within a long transaction.
+    pub(super) const fn now_millis(self) -> &'static str {
+        match self {
+            Self::Postgres => "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
             Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
         }
     }

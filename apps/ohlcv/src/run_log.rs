@@ -19,7 +19,7 @@ fn log_asset(report: &AssetReport) {
         Outcome::Incomplete(_) => tracing::warn!(%asset, "{told}"),
         // A run that found nothing to do is no news.
         Outcome::Done if report.gains == Gains::default() => tracing::debug!(%asset, "{told}"),
-        Outcome::Done | Outcome::Stopped => tracing::info!(%asset, "{told}"),
+        Outcome::Done | Outcome::Busy | Outcome::Stopped => tracing::info!(%asset, "{told}"),
     }
 }
 
@@ -36,6 +36,7 @@ pub(crate) fn describe(report: &AssetReport) -> String {
     match &report.outcome {
         Outcome::Done => {}
         Outcome::Incomplete(reason) => told.push_str(&format!("; not complete: {reason}")),
+        Outcome::Busy => told.push_str("; another process works on it"),
         Outcome::Stopped => told.push_str("; stopped before it was done"),
         Outcome::Failed(error) => told.push_str(&format!("; failed: {error}")),
     }

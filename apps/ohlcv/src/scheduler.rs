@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ohlcv_domain::{Grid, Timestamp, next_look};
 use ohlcv_ports::Clock;
-use ohlcv_usecases::{AssetError, ExchangeTime, ProgressSink, RunReport};
+use ohlcv_usecases::{AssetError, ExchangeTime, Kept, ProgressSink, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::run_log;
@@ -19,11 +19,43 @@ const AUDIT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest nap: a clock that was set, or a machine that slept, is noticed this soon.
 const NAP_MAX: Duration = Duration::from_secs(20);
 
-/// Backfills, then catches up at candle closes until it is stopped. Never gives up: what fails is
-/// logged and tried again.
+/// The lease of the one scheduler that leads.
+const LEADER: &str = "scheduler";
+
+/// Leads whenever no other process does, and keeps the candles up to date as long as it leads. Ends
+/// when it is stopped; the others need not wait for its lease to run out then.
 ///
 /// `after_run` is called when a run has ended, before its outcome is logged.
 pub async fn run(app: &App, stop: &CancellationToken, progress: ProgressSink, after_run: impl Fn()) {
+    let terms = app.lease_terms();
+    let mut standing_by = false;
+    while !stop.is_cancelled() {
+        match terms.try_take(LEADER).await {
+            Ok(Some(fence)) => {
+                tracing::info!("this scheduler leads");
+                standing_by = false;
+                let work = keep_up(app, stop, ProgressSink::clone(&progress), &after_run);
+                if terms.keep(&fence, work).await == Kept::Lost {
+                    after_run();
+                    tracing::warn!("this scheduler no longer leads: its lease ran out");
+                }
+                continue;
+            }
+            Ok(None) if standing_by => {}
+            Ok(None) => {
+                tracing::info!("another scheduler leads; this one stands by");
+                standing_by = true;
+            }
+            Err(error) => tracing::error!("cannot tell who leads: {error}"),
+        }
+        let pause = tokio::time::sleep(terms.look_interval());
+        stop.run_until_cancelled(pause).await;
+    }
+}
+
+/// Backfills, then catches up at candle closes until it is stopped. Never gives up: what fails is
+/// logged and tried again.
+async fn keep_up(app: &App, stop: &CancellationToken, progress: ProgressSink, after_run: &impl Fn()) {
     let assets = app.settings.tracked_assets.clone();
     let clock = app.clock();
     let mut pace = Pace::new(app);
@@ -32,14 +64,14 @@ pub async fn run(app: &App, stop: &CancellationToken, progress: ProgressSink, af
         let now = clock.now();
         let audit = audited.is_none_or(|at| now.since(at) >= AUDIT_EVERY);
         let report = if audit {
-            app.backfill(app.goal(), stop.clone(), ProgressSink::clone(&progress)).run(&assets).await
+            app.scheduled_backfill(stop.clone(), ProgressSink::clone(&progress)).run(&assets).await
         } else {
             app.catch_up(stop.clone(), ProgressSink::clone(&progress)).run(&assets).await
         };
         after_run();
         run_log::log(&report);
         // What failed may not have come as far as the comparison.
-        if audit && report.as_ref().is_ok_and(|report| !report.has_passing_failures()) {
+        if audit && report.as_ref().is_ok_and(|report| !report.is_unfinished()) {
             audited = Some(now);
         }
         let wake = pace.after(&report, clock.now());
@@ -89,15 +121,12 @@ impl Pace {
         let from = report.as_ref().map_or(now, |report| report.time.exchange);
         let look =
             next_look(self.grid, self.every, from.saturating_sub(self.grace)).saturating_add(self.grace);
-        let soonest = now.saturating_add(RETRY_FIRST);
+        // What is due is not asked about more often than what failed.
+        let soonest = now.saturating_add(self.retry);
         let look = due.map_or(look, |due| look.min(self.exchange_at(due).max(soonest)));
-        if !again {
-            self.retry = RETRY_FIRST;
-            return look;
-        }
-        let retry = now.saturating_add(self.retry);
-        self.retry = (self.retry * 2).min(RETRY_MAX);
-        look.min(retry)
+        let failed = report.as_ref().map_or(true, RunReport::has_failures);
+        self.retry = if again || failed { (self.retry * 2).min(RETRY_MAX) } else { RETRY_FIRST };
+        if again { look.min(soonest) } else { look }
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Settings {
     pub initial_backfill_days: u32,
     /// With fewer days of history an asset is incomplete; at most `initial_backfill_days`.
     pub min_backfill_days: u32,
+    /// How long a process that died keeps its work from the others.
+    pub lease_time: Duration,
     /// Where the API listens; port 0 takes a free one.
     pub listen_address: SocketAddr,
     /// Whose pages may read the API.
@@ -168,6 +170,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
     let grace_seconds = reader.value("FINALITY_GRACE_SECONDS", whole(0, 3_600, "seconds"));
     let initial_days = reader.value("INITIAL_BACKFILL_DAYS", whole(1, BACKFILL_DAYS_MAX, "days"));
     let min_days = min_backfill_days(reader, initial_days);
+    let lease_seconds = reader.value("LEASE_SECONDS", whole(1, 300, "seconds"));
     let listen_address = reader.value("LISTEN_ADDRESS", parse::listen_address);
     let origins = reader.value("CORS_ALLOWED_ORIGINS", parse::origins);
     let log_level = reader.value("LOG_LEVEL", parse::log_level);
@@ -186,6 +189,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
         finality_grace: Duration::from_secs(grace_seconds?.into()),
         initial_backfill_days: initial_days?,
         min_backfill_days: min_days?,
+        lease_time: Duration::from_secs(lease_seconds?.into()),
         listen_address: listen_address?,
         cors_allowed_origins: origins?,
         log_level: log_level?,

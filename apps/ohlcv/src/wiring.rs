@@ -8,9 +8,10 @@ use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
-use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
+use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, Leases, StoreError};
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, ListAssets, ProgressSink, QueryCandles,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ProgressSink,
+    QueryCandles,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ use crate::settings::{DatabaseUrl, Settings};
 
 /// Which simulated market `demo` shows. Any number gives one; this one has a pleasant chart.
 const DEMO_SEED: u64 = 7;
+/// How much of a machine's name is shown beside its leases; the column holds 80 characters.
+const HOST_CHARS_MAX: usize = 50;
 
 /// What lies outside the program: the exchange and the clock.
 #[derive(Clone, Debug)]
@@ -76,6 +79,7 @@ pub struct App {
     database: Arc<SqlStore>,
     store: Arc<dyn CandleStore>,
     coverage: Arc<dyn Coverage>,
+    terms: LeaseTerms,
 }
 
 /// A start that is refused because something has to be set right first.
@@ -141,7 +145,9 @@ impl App {
         let database = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
         let store: Arc<dyn CandleStore> = Arc::<SqlStore>::clone(&database);
         let coverage: Arc<dyn Coverage> = Arc::<SqlStore>::clone(&database);
-        Ok(Self { settings: Arc::new(settings), outside, database, store, coverage })
+        let leases: Arc<dyn Leases> = Arc::<SqlStore>::clone(&database);
+        let terms = LeaseTerms { leases, holder: holder(), lasts: settings.lease_time };
+        Ok(Self { settings: Arc::new(settings), outside, database, store, coverage, terms })
     }
 
     /// Closes the database as soon as nobody uses it; nothing can be asked of it afterwards.
@@ -171,13 +177,19 @@ impl App {
         })
     }
 
-    /// A backfill as the settings want it.
+    /// A backfill as the settings want it. It waits for assets that another process works on.
     #[must_use]
     pub fn backfill(&self, goal: BackfillGoal, stop: CancellationToken, progress: ProgressSink) -> Backfill {
-        Backfill::new(self.fetching(stop, progress), goal)
+        Backfill::new(FetchContext { patience: None, ..self.fetching(stop, progress) }, goal)
     }
 
-    /// A catch-up as the settings want it.
+    /// A backfill as a scheduler does it: it leaves alone what another process works on.
+    #[must_use]
+    pub fn scheduled_backfill(&self, stop: CancellationToken, progress: ProgressSink) -> Backfill {
+        Backfill::new(self.fetching(stop, progress), self.goal())
+    }
+
+    /// A catch-up as a scheduler does it: it leaves alone what another process works on.
     #[must_use]
     pub fn catch_up(&self, stop: CancellationToken, progress: ProgressSink) -> CatchUp {
         CatchUp::new(self.fetching(stop, progress), self.goal())
@@ -192,6 +204,12 @@ impl App {
             days_min: self.settings.min_backfill_days,
             force: false,
         }
+    }
+
+    /// On what terms this process takes leases.
+    #[must_use]
+    pub fn lease_terms(&self) -> &LeaseTerms {
+        &self.terms
     }
 
     /// The local clock.
@@ -212,6 +230,9 @@ impl App {
                 grace: settings.finality_grace,
                 assets_at_once: at_once(settings).get(),
             },
+            terms: Some(self.terms.clone()),
+            // A dead process keeps a lease for one term; one that lives longer is left to its work.
+            patience: Some(self.terms.lasts + self.terms.lasts / 2),
             stop,
             progress,
         }
@@ -222,4 +243,11 @@ fn at_once(settings: &Settings) -> NonZeroUsize {
     // Holds: the setting is 1 to 100.
     let requests = usize::try_from(settings.binance_max_concurrent_requests).unwrap_or(1);
     NonZeroUsize::new(requests).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Who this process is, for people who look at the table of leases.
+fn holder() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "a machine".to_owned());
+    let host: String = host.chars().take(HOST_CHARS_MAX).collect();
+    format!("{host}, process {}", std::process::id())
 }

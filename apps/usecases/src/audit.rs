@@ -44,7 +44,7 @@ impl AssetRun<'_> {
             tracing::warn!(asset = %self.asset, "rows and ledger of {} disagree in {range}: mended", self.asset);
             let range = slots.grid().slots_in(*range);
             let pending = Commit::of_finding(self.asset, range, Cause::Pending, "", now);
-            self.context.store.apply(pending).await?;
+            self.apply(pending).await?;
         }
         let summary = self.summary().await?;
         let counted =
@@ -52,7 +52,7 @@ impl AssetRun<'_> {
         if !counted {
             let nothing = slots.before(slots.start());
             let recount = Commit::of_finding(self.asset, nothing, Cause::Pending, "", now).with_recount();
-            self.context.store.apply(recount).await?;
+            self.apply(recount).await?;
         }
         Ok(())
     }

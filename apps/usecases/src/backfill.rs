@@ -55,6 +55,7 @@ pub(crate) async fn backfill_asset(mut run: AssetRun<'_>, goal: BackfillGoal) ->
 }
 
 async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome, Break> {
+    run.trust_clocks()?;
     let summary = run.summary().await?;
     let interval = run.context.policy.interval;
     let known = summary.as_ref().and_then(|known| known.listing);
@@ -80,7 +81,8 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
         let slots = grid.slots_in(span);
         run.audit(slots).await?;
         if goal.force {
-            ask_again(run, slots.from(grid.floor(listing)).before(closed_until)).await?;
+            let asked_again = slots.from(aim.max(grid.floor(listing))).before(closed_until);
+            ask_again(run, asked_again).await?;
         }
         run.fill_gaps(slots.before(closed_until), answered_until, Which::DueOrFailed).await?;
     }

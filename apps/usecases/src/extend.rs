@@ -23,14 +23,14 @@ impl AssetRun<'_> {
                     continue;
                 }
                 let commit = Commit::of_finding(self.asset, slots, cause, "", now);
-                self.context.store.apply(commit.with_listing(listing)).await?;
+                self.apply(commit.with_listing(listing)).await?;
                 note_listing = false;
             }
         }
         if note_listing {
             let nothing = wanted.before(wanted.start());
             let commit = Commit::of_finding(self.asset, nothing, Cause::Pending, "", now);
-            self.context.store.apply(commit.with_listing(listing)).await?;
+            self.apply(commit.with_listing(listing)).await?;
         }
         Ok(())
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use ohlcv_domain::{Asset, Closing, Grid, Interval, Summary, Timestamp};
-use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage};
+use ohlcv_domain::{Applied, Asset, Closing, Commit, Fence, Grid, Interval, Summary, Timestamp};
+use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink};
-use crate::{ExchangeTime, RunReport};
+use crate::{ExchangeTime, Kept, LeaseTerms, RunReport};
 
 /// How long after its end a newest candle that is missing may still be on its way.
 const SETTLING: Duration = Duration::from_secs(15 * 60);
@@ -39,6 +39,10 @@ pub struct FetchContext {
     pub clock: Arc<dyn Clock>,
     /// What is fetched, and how.
     pub policy: FetchPolicy,
+    /// On what terms the lease of each asset is taken; without, nobody else works here.
+    pub terms: Option<LeaseTerms>,
+    /// How long to wait for an asset that another process works on; none: as long as that takes.
+    pub patience: Option<Duration>,
     /// Cancelled when the work has to stop. A write in hand is finished, a request is abandoned.
     pub stop: CancellationToken,
     /// Where progress goes.
@@ -58,6 +62,7 @@ pub(crate) struct AssetRun<'a> {
     pub(crate) time: ExchangeTime,
     pub(crate) gains: Gains,
     pub(crate) progress: Progress,
+    pub(crate) fence: Option<Fence>,
 }
 
 /// Why the work on an asset ends early.
@@ -90,8 +95,8 @@ impl FetchContext {
         let mut runs = Vec::with_capacity(assets.len());
         for (position, &asset) in assets.iter().enumerate() {
             let progress = Progress { asset, done: 0, expected: 0 };
-            let run = AssetRun { context: self, asset, time, gains: Gains::default(), progress };
-            let reported = work(run);
+            let run = AssetRun { context: self, asset, time, gains: Gains::default(), progress, fence: None };
+            let reported = self.under_lease(run, &work);
             runs.push(async move { (position, reported.await) });
         }
         let at_once = self.policy.assets_at_once.max(1);
@@ -102,7 +107,46 @@ impl FetchContext {
     }
 }
 
+impl FetchContext {
+    /// Works on an asset while nobody else does.
+    async fn under_lease<'a, F>(
+        &'a self,
+        mut run: AssetRun<'a>,
+        work: impl Fn(AssetRun<'a>) -> F,
+    ) -> AssetReport
+    where
+        F: Future<Output = AssetReport>,
+    {
+        let asset = run.asset;
+        if self.stop.is_cancelled() {
+            return AssetReport::empty(asset, Outcome::Stopped);
+        }
+        let Some(terms) = &self.terms else { return work(run).await };
+        let lease = format!("asset {asset}");
+        let taken = terms.wait_for(&lease, self.patience, &self.stop).await;
+        let fence = match taken {
+            Ok(Some(fence)) => fence,
+            Ok(None) if self.stop.is_cancelled() => return AssetReport::empty(asset, Outcome::Stopped),
+            Ok(None) => return AssetReport::empty(asset, Outcome::Busy),
+            Err(error) => return AssetReport::empty(asset, Outcome::Failed(error.into())),
+        };
+        run.fence = Some(fence.clone());
+        match terms.keep(&fence, work(run)).await {
+            Kept::Done(report) => report,
+            Kept::Lost => {
+                let lost = StoreError::LeaseLost { lease: fence.lease };
+                AssetReport::empty(asset, Outcome::Failed(lost.into()))
+            }
+        }
+    }
+}
+
 impl AssetRun<'_> {
+    /// Writes, as long as the lease of this run stands.
+    pub(crate) async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
+        self.context.store.apply(commit.with_fence(self.fence.clone())).await
+    }
+
     /// When a candle counts as closed, as known before any page of this run is asked for.
     pub(crate) fn closing(&self) -> Closing {
         Closing { exchange_now: self.time.exchange, grace: self.context.policy.grace, settling: SETTLING }
@@ -110,11 +154,17 @@ impl AssetRun<'_> {
 
     /// Where the closed part of the series ends, if the clocks can be trusted to say so.
     pub(crate) fn closed_until(&self, grid: Grid) -> Result<Timestamp, AssetError> {
-        if !self.time.trusted() {
-            let ExchangeTime { exchange, local } = self.time;
-            return Err(AssetError::Clocks { exchange, local });
-        }
+        self.trust_clocks()?;
         Ok(grid.closed_until(self.time.exchange, self.context.policy.grace))
+    }
+
+    /// Fails while the clocks cannot be trusted.
+    pub(crate) fn trust_clocks(&self) -> Result<(), AssetError> {
+        if self.time.trusted() {
+            return Ok(());
+        }
+        let ExchangeTime { exchange, local } = self.time;
+        Err(AssetError::Clocks { exchange, local })
     }
 
     pub(crate) async fn summary(&self) -> Result<Option<Summary>, AssetError> {

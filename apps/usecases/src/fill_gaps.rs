@@ -99,7 +99,7 @@ impl AssetRun<'_> {
         {
             let now = self.context.clock.now();
             let failed = Commit::of_finding(self.asset, slots, Cause::Failed, &error.to_string(), now);
-            self.context.store.apply(failed).await?;
+            self.apply(failed).await?;
         }
         Ok(ended)
     }

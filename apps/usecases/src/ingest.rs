@@ -46,7 +46,7 @@ impl AssetRun<'_> {
             // Cannot happen: the door accounts for every slot it was given; its property test.
             SourceError::Refused { reason: error.to_string() }
         })?;
-        let applied = self.context.store.apply(commit).await?;
+        let applied = self.apply(commit).await?;
         self.gains.add_page(applied, &rejected);
         Ok(answered)
     }

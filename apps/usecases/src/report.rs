@@ -33,13 +33,7 @@ pub struct RunReport {
 impl RunReport {
     /// Nothing was done: it was stopped before the exchange told its time.
     pub(crate) fn stopped(assets: &[Asset], now: Timestamp) -> Self {
-        let report = |&asset| AssetReport {
-            asset,
-            gains: Gains::default(),
-            behind: true,
-            due: None,
-            outcome: Outcome::Stopped,
-        };
+        let report = |&asset| AssetReport::empty(asset, Outcome::Stopped);
         let time = ExchangeTime { exchange: now, local: now };
         Self { time, assets: assets.iter().map(report).collect() }
     }
@@ -54,14 +48,15 @@ impl RunReport {
     /// When the next hole of any asset should be asked about, by the local clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.assets.iter().filter_map(|report| report.due).min()
+        let served = self.assets.iter().filter(|report| report.is_served());
+        served.filter_map(|report| report.due).min()
     }
 
-    /// Whether some asset failed for a reason that can pass.
+    /// Whether some asset was not worked on to the end, for a reason that can pass.
     #[must_use]
-    pub fn has_passing_failures(&self) -> bool {
-        let failed = |report: &AssetReport| matches!(report.outcome, Outcome::Failed(_));
-        self.assets.iter().any(|report| failed(report) && report.can_pass())
+    pub fn is_unfinished(&self) -> bool {
+        let unfinished = |report: &AssetReport| matches!(report.outcome, Outcome::Failed(_) | Outcome::Busy);
+        self.assets.iter().any(|report| unfinished(report) && report.can_pass())
     }
 
     /// Whether some asset failed.
@@ -76,7 +71,7 @@ impl RunReport {
 pub struct AssetReport {
     /// The asset.
     pub asset: Asset,
-    /// What was stored and turned away, also if it failed in the end.
+    /// What was stored and turned away, also if it failed in the end; nothing if its lease was lost.
     pub gains: Gains,
     /// Whether candles are missing whose answer may come any time.
     pub behind: bool,
@@ -87,6 +82,11 @@ pub struct AssetReport {
 }
 
 impl AssetReport {
+    /// Nothing came in.
+    pub(crate) fn empty(asset: Asset, outcome: Outcome) -> Self {
+        Self { asset, gains: Gains::default(), behind: true, due: None, outcome }
+    }
+
     /// The same report of a run that did not set out to complete the history.
     pub(crate) fn without_lack(self) -> Self {
         match self.outcome {
@@ -95,13 +95,21 @@ impl AssetReport {
         }
     }
 
-    fn can_pass(&self) -> bool {
+    /// Whether the exchange has this market for us at all.
+    fn is_served(&self) -> bool {
         !matches!(
             self.outcome,
             Outcome::Failed(AssetError::Source(
-                SourceError::UnknownAsset { .. } | SourceError::Blocked { .. } | SourceError::Refused { .. }
+                SourceError::UnknownAsset { .. } | SourceError::Blocked { .. }
             ))
         )
+    }
+
+    /// Whether the same run may end better soon. A request that was refused as wrong may be so for
+    /// one hole alone, which has a time of its own.
+    fn can_pass(&self) -> bool {
+        self.is_served()
+            && !matches!(self.outcome, Outcome::Failed(AssetError::Source(SourceError::Refused { .. })))
     }
 }
 
@@ -133,6 +141,8 @@ pub enum Outcome {
     Done,
     /// All was asked, but there is less than was wanted; why.
     Incomplete(String),
+    /// Another process works on it; nothing was done here.
+    Busy,
     /// It was stopped from outside; run again, it goes on where it was.
     Stopped,
     /// Something failed; what was stored before stays.

@@ -31,6 +31,8 @@ async fn an_audit_over_many_windows_and_reads_finds_what_vanished_and_nothing_el
         coverage: Arc::clone(&store) as Arc<dyn Coverage>,
         clock,
         policy: FetchPolicy { interval: Interval::D1, grace: Duration::from_secs(30), assets_at_once: 1 },
+        terms: None,
+        patience: None,
         stop: CancellationToken::new(),
         progress: Arc::new(|_| {}),
     };

@@ -56,7 +56,7 @@ async fn note(
         (Some(lacking), _) => Some(lacking.clone()),
     };
     let state = BackfillState { completed: reason.is_none(), reason: reason.unwrap_or_default() };
-    run.context.coverage.record_backfill(run.asset, state).await?;
+    run.context.coverage.record_backfill(run.asset, state, run.fence.clone()).await?;
     // An exchange without candles of it is looked at again when candles close, not sooner.
     let behind = standing.behind && !matches!(ended, Ok(Outcome::Incomplete(_)));
     Ok(Standing { behind, ..standing })

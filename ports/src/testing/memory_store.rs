@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Finding, Hole, Summary, TimeRange,
-    Timestamp, answered_until, changed_holes, settle_holes, slots_between, without_stored,
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Finding, Hole, Summary,
+    TimeRange, Timestamp, answered_until, changed_holes, settle_holes, slots_between, without_stored,
 };
 
 use crate::{CandleStore, Coverage, StoreError, Take};
@@ -157,7 +157,12 @@ impl Coverage for MemoryStore {
         }))
     }
 
-    async fn record_backfill(&self, asset: Asset, state: BackfillState) -> Result<(), StoreError> {
+    async fn record_backfill(
+        &self,
+        asset: Asset,
+        state: BackfillState,
+        _fence: Option<Fence>,
+    ) -> Result<(), StoreError> {
         let mut series = self.series();
         series.entry(asset).or_insert_with(|| Series::new(asset)).summary.backfill = state;
         Ok(())

@@ -33,7 +33,7 @@ const NOT_IN_PORTS: [&str; 11] = [
     "uuid",
 ];
 /// Every port.
-const PORTS: [&str; 4] = ["CandleSource", "CandleStore", "Clock", "Coverage"];
+const PORTS: [&str; 5] = ["CandleSource", "CandleStore", "Clock", "Coverage", "Leases"];
 
 #[test]
 fn adapters_are_named_where_the_program_is_wired_and_nowhere_else() {

@@ -73,7 +73,7 @@ impl Answer {
 }
 
 async fn get(exchange: &FakeBinance, path_and_query: &str) -> Answer {
-    ask(reqwest::Client::new().get(format!("{}/api/v3/{path_and_query}", exchange.url()))).await.unwrap()
+    ask(crate::http_client().get(format!("{}/api/v3/{path_and_query}", exchange.url()))).await.unwrap()
 }
 
 async fn ask(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
@@ -157,7 +157,7 @@ async fn every_request_is_remembered_with_what_became_of_it() {
 #[tokio::test]
 async fn a_stopped_exchange_refuses_connections_and_closes_those_it_had() {
     let exchange = exchange().await;
-    let client = reqwest::Client::new();
+    let client = crate::http_client();
     let url = format!("{}/api/v3/ping", exchange.url());
     assert!(client.get(&url).send().await.is_ok());
     exchange.stop().await;

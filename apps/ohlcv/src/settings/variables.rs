@@ -38,7 +38,7 @@ impl Variable {
 }
 
 /// Every setting, in the order in which they are documented.
-pub static VARIABLES: [Variable; 17] = [
+pub static VARIABLES: [Variable; 18] = [
     Variable::new(
         "DATABASE_URL",
         "database-url",
@@ -114,6 +114,12 @@ pub static VARIABLES: [Variable; 17] = [
         "with less history than this many days an asset counts as incomplete; at most INITIAL_BACKFILL_DAYS",
     )
     .noting("90, at most INITIAL_BACKFILL_DAYS"),
+    Variable::new(
+        "LEASE_SECONDS",
+        "lease-seconds",
+        "20",
+        "how long a process that died keeps its work from the others, in seconds, 1 to 300",
+    ),
     Variable::new(
         "LISTEN_ADDRESS",
         "listen-address",

@@ -158,6 +158,8 @@ impl World {
             coverage: Arc::clone(&self.store) as Arc<dyn Coverage>,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             policy: FetchPolicy { interval: self.interval, grace: GRACE, assets_at_once: 2 },
+            terms: None,
+            patience: None,
             stop: self.stop.clone(),
             progress,
         }

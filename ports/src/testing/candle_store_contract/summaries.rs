@@ -91,14 +91,14 @@ pub async fn summaries_are_sorted_by_name(store: &StoreUnderTest) {
 
 pub async fn the_backfill_is_noted_before_and_after_the_first_commit(store: &StoreUnderTest) {
     let failed = BackfillState { completed: false, reason: "the exchange has no market BTCUSDT".to_owned() };
-    store.coverage.record_backfill(btc(), failed.clone()).await.unwrap();
+    store.coverage.record_backfill(btc(), failed.clone(), None).await.unwrap();
     let summary = store.summary().await;
     assert_eq!((summary.backfill, summary.span, summary.candles), (failed.clone(), None, 0));
     store.apply(commit(0, 4, candles(0..4), moment(0))).await;
     let summary = store.summary().await;
     assert_eq!((summary.backfill, summary.candles), (failed, 4), "a commit leaves it alone");
     let done = BackfillState { completed: true, reason: String::new() };
-    store.coverage.record_backfill(btc(), done.clone()).await.unwrap();
+    store.coverage.record_backfill(btc(), done.clone(), None).await.unwrap();
     let summary = store.summary().await;
     assert_eq!((summary.backfill, summary.candles, summary.span), (done, 4, Some(time(0, 4))));
 }

@@ -17,7 +17,7 @@ async fn broken(fault: Fault) -> reqwest::Error {
     let exchange = exchange().await;
     exchange.inject(fault, 1);
     let url = format!("{}/api/v3/{QUERY}", exchange.url());
-    ask(reqwest::Client::new().get(url)).await.err().expect("the transport fails")
+    ask(crate::http_client().get(url)).await.err().expect("the transport fails")
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_slow_body_is_right_for_who_waits_and_a_timeout_for_who_does_not() {
     let exchange = exchange().await;
     exchange.inject(Fault::SlowBody(Duration::from_millis(300)), 2);
     let url = format!("{}/api/v3/{QUERY}", exchange.url());
-    let hasty = reqwest::Client::builder().timeout(Duration::from_millis(50)).build().unwrap();
+    let hasty = crate::http_client_builder().timeout(Duration::from_millis(50)).build().unwrap();
     assert!(ask(hasty.get(&url)).await.err().expect("a timeout").is_timeout());
     assert_eq!(get(&exchange, QUERY).await.json().as_array().unwrap().len(), 2);
     assert_eq!(exchange.faults_left(), 0);
@@ -92,7 +92,7 @@ async fn a_slow_body_is_right_for_who_waits_and_a_timeout_for_who_does_not() {
 async fn redirects_and_recorded_answers_are_sent_as_given() {
     let exchange = exchange().await;
     exchange.inject(Fault::Redirect("https://example.com/"), 1);
-    let still = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let still = crate::http_client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let url = format!("{}/api/v3/{QUERY}", exchange.url());
     let moved = ask(still.get(url)).await.unwrap();
     assert_eq!((moved.status, moved.header("location")), (302, "https://example.com/"));

@@ -78,7 +78,7 @@ async fn a_new_minute_forgives_who_has_waited() {
 async fn every_address_has_a_budget_of_its_own() {
     let exchange = exchange_with(Options { weight_per_minute: 2, ..Options::default() }).await;
     let url = format!("{}/api/v3/{KLINES_QUERY}", exchange.url());
-    let other = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    let other = crate::http_client_builder().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
     assert_eq!(get(&exchange, KLINES_QUERY).await.status, 200);
     assert_eq!(get(&exchange, KLINES_QUERY).await.status, 429);
     assert_eq!(ask(other.get(&url)).await.unwrap().status, 200);

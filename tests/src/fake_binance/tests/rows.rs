@@ -58,7 +58,7 @@ async fn a_candle_without_details_has_zeros_for_them() {
 #[tokio::test]
 async fn all_times_are_microseconds_if_the_header_says_so() {
     let exchange = exchange().await;
-    let client = reqwest::Client::new();
+    let client = crate::http_client();
     let base = format!("{}/api/v3", exchange.url());
     let unit = "X-MBX-TIME-UNIT";
     let klines = format!("{base}/klines?symbol=BTCUSDT&interval=12h&limit=1");

@@ -184,9 +184,9 @@ async fn assets_are_listed_with_what_is_stored_of_them() {
 async fn an_asset_says_why_its_backfill_is_not_complete() {
     let store = example_store().await;
     let state = ohlcv_domain::BackfillState { completed: false, reason: "only 9 of 90 days".to_owned() };
-    store.record_backfill(asset("ETH"), state).await.unwrap();
+    store.record_backfill(asset("ETH"), state, None).await.unwrap();
     let done = ohlcv_domain::BackfillState { completed: true, reason: String::new() };
-    store.record_backfill(asset("BTC"), done).await.unwrap();
+    store.record_backfill(asset("BTC"), done, None).await.unwrap();
     let json = get(&client_of(store, CorsOrigins::None), "/api/v1/assets").await.json();
     assert_eq!(json["assets"][0]["backfill_completed"], true);
     assert!(json["assets"][0]["backfill_reason"].is_null());

@@ -79,7 +79,12 @@ impl Coverage for BrokenStore {
         self.fail().await
     }
 
-    async fn record_backfill(&self, _: Asset, _: BackfillState) -> Result<(), StoreError> {
+    async fn record_backfill(
+        &self,
+        _: Asset,
+        _: BackfillState,
+        _: Option<ohlcv_domain::Fence>,
+    ) -> Result<(), StoreError> {
         self.fail().await
     }
 }

@@ -60,7 +60,7 @@ async fn a_tracked_asset_is_listed_before_anything_is_known_of_it() {
     let store = store_with(&[]).await;
     assert_eq!(listed(&store, &["BTC"]).await, [line("BTC", true, None)]);
     let state = BackfillState { completed: false, reason: "the exchange is away".to_owned() };
-    store.record_backfill(asset("BTC"), state).await.unwrap();
+    store.record_backfill(asset("BTC"), state, None).await.unwrap();
     assert_eq!(listed(&store, &["BTC"]).await, [line("BTC", true, Some(0))]);
 }
 
