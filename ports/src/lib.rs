@@ -9,6 +9,7 @@
 //! | [`CandleStore`] | the stored candles | SQLite, PostgreSQL, `testing::MemoryStore` |
 //! | [`Coverage`] | the ledger of holes, the summaries | the same |
 //! | [`Leases`] | who works on what | SQLite, PostgreSQL |
+//! | [`Jobs`], [`JobQueue`] | jobs, for those who ask for them and those who do them | the same |
 //! | [`Clock`] | the local clock | the system's, `testing::PausedClock` |
 //!
 //! Feature `mock` gives mockall mocks (`MockCandleSource`, …) to ask "was asked exactly this";
@@ -18,6 +19,9 @@ mod candle_source;
 mod candle_store;
 mod clock;
 mod coverage;
+mod job;
+mod job_queue;
+mod jobs;
 mod leases;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -34,6 +38,13 @@ pub use clock::MockClock;
 pub use coverage::Coverage;
 #[cfg(feature = "mock")]
 pub use coverage::MockCoverage;
+pub use job::{ClaimedJob, Job, JobAsset, JobEnd, JobId, JobState, JobWordError, NewJob, Work};
+pub use job_queue::JobQueue;
+#[cfg(feature = "mock")]
+pub use job_queue::MockJobQueue;
+#[cfg(feature = "mock")]
+pub use jobs::MockJobs;
+pub use jobs::{Cancelling, Jobs, Submitted};
 pub use leases::Leases;
 #[cfg(feature = "mock")]
 pub use leases::MockLeases;

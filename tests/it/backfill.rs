@@ -177,8 +177,7 @@ async fn a_forced_backfill_asks_for_everything_and_takes_what_changed(backend: B
     let revised = at("2023-05-05T12:00:00Z");
     market.exchange.revise("BTCUSDT", revised, "123.5".parse().unwrap());
     assert_eq!(service.backfill().await.assets[0].gains.pages, 0);
-    let goal = ohlcv_usecases::BackfillGoal { force: true, ..service.app.goal() };
-    let report = service.backfill_towards(goal).await;
+    let report = service.backfill_by_force().await;
     let stored = report.assets[0].gains.stored;
     assert_eq!((stored.new, stored.changed, stored.unchanged), (0, 1, 1459));
     let row = service.get("/api/v1/ohlcv/BTC?start=2023-05-05T12:00:00Z&limit=1").await.rows()[0].clone();

@@ -8,7 +8,7 @@ use ohlcv::settings::{self, Settings, Sources};
 use ohlcv::wiring::{App, Outside};
 use ohlcv_domain::Asset;
 use ohlcv_ports::Clock;
-use ohlcv_usecases::{BackfillGoal, RunReport};
+use ohlcv_usecases::RunReport;
 use poem::Server;
 use poem::listener::TcpAcceptor;
 use serde_json::Value;
@@ -113,13 +113,18 @@ impl Service {
 
     /// One backfill of all tracked assets as `ohlcv backfill` does it.
     pub async fn backfill(&self) -> RunReport {
-        self.backfill_towards(self.app.goal()).await
+        self.backfill_by(false).await
     }
 
-    /// One backfill with another goal.
-    pub async fn backfill_towards(&self, goal: BackfillGoal) -> RunReport {
-        let backfill = self.app.backfill(goal, CancellationToken::new(), Arc::new(|_| {}));
-        backfill.run(&self.assets()).await.expect("the exchange tells its time")
+    /// The same, asking for everything again.
+    pub async fn backfill_by_force(&self) -> RunReport {
+        self.backfill_by(true).await
+    }
+
+    async fn backfill_by(&self, force: bool) -> RunReport {
+        let jobs = self.app.run_job(CancellationToken::new(), Arc::new(|_| {}), Arc::new(|_| {}));
+        let worked = jobs.backfill(self.assets(), None, force).await.expect("the database works");
+        worked.report.expect("it was run").expect("the exchange tells its time")
     }
 
     /// One catch-up of all tracked assets as the scheduler does it.

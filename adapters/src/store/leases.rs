@@ -8,7 +8,12 @@ use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 use super::error::LEASE_LOST;
 use super::values::{Dialect, millis};
 
-fn statement(db: &impl ConnectionTrait, sql: String, values: impl IntoIterator<Item = Value>) -> Statement {
+/// A statement written by hand.
+pub(super) fn statement(
+    db: &impl ConnectionTrait,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
     Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 

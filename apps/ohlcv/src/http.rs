@@ -4,6 +4,7 @@
 //! methods and parameters are let in (`routes`). Every answer passes `edge`, every error is
 //! rendered in `problem`.
 
+mod access;
 mod assets;
 mod candle_bytes;
 mod candles;
@@ -11,18 +12,20 @@ mod cors;
 mod dto;
 mod edge;
 mod health;
+mod jobs;
 mod problem;
 mod query;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod trigger;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use ohlcv_domain::Asset;
-use ohlcv_ports::{CandleStore, Clock};
-use ohlcv_usecases::{ListAssets, QueryCandles};
+use ohlcv_ports::{CandleStore, Clock, Jobs};
+use ohlcv_usecases::{ListAssets, QueryCandles, SubmitJob};
 use poem::endpoint::{BoxEndpoint, make_sync};
 use poem::http::{Method, header};
 use poem::{EndpointExt, Response, Route};
@@ -31,11 +34,15 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 
 pub use self::cors::CorsOrigins;
 
+use self::access::Access;
 use self::assets::AssetsApi;
 use self::candles::CandlesApi;
 use self::edge::Edge;
 use self::health::HealthApi;
+use self::jobs::JobsApi;
 use self::routes::Routes;
+use self::trigger::TriggerApi;
+use crate::settings::ApiKeys;
 
 const TITLE: &str = "ohlcv";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -53,6 +60,10 @@ pub struct HttpParts {
     pub query: QueryCandles,
     /// Lists what is stored.
     pub assets: ListAssets,
+    /// Takes fetches that are asked for.
+    pub submit: SubmitJob,
+    /// What has become of them.
+    pub jobs: Arc<dyn Jobs>,
     /// Asked only whether it is ready.
     pub store: Arc<dyn CandleStore>,
     /// Dates the health report.
@@ -63,15 +74,19 @@ pub struct HttpParts {
     pub tracked: Vec<Asset>,
     /// The origins whose pages may read the answers.
     pub cors: CorsOrigins,
+    /// What opens the protected endpoints.
+    pub api_keys: ApiKeys,
 }
 
 /// All operations.
-type Api = (HealthApi, AssetsApi, CandlesApi);
+type Api = (HealthApi, AssetsApi, CandlesApi, TriggerApi, JobsApi);
 
 #[derive(Tags)]
 enum Tag {
     /// Stored candles.
     Candles,
+    /// Fetches that were asked for. They need a key.
+    Jobs,
     /// The service itself.
     Service,
 }
@@ -79,16 +94,22 @@ enum Tag {
 /// The whole API, ready to be served.
 #[must_use]
 pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
-    let HttpParts { query, assets, store, clock, quote, tracked, cors } = parts;
-    let operations: Api =
-        (HealthApi { store, clock }, AssetsApi { assets }, CandlesApi { query, quote, tracked });
+    let HttpParts { query, assets, submit, jobs, store, clock, quote, tracked, cors, api_keys } = parts;
+    let operations: Api = (
+        HealthApi { store, clock: Arc::clone(&clock) },
+        AssetsApi { assets },
+        CandlesApi { query, quote, tracked },
+        TriggerApi { submit },
+        JobsApi { jobs, clock },
+    );
     let document = openapi_document();
     let page = described().swagger_ui_html();
     let routes = Route::new()
         .at(OPENAPI_PATH, make_sync(move |_| json(document.clone())))
         .at(DOCS_PATH, make_sync(move |_| html(page.clone())))
         .nest("/", OpenApiService::new(operations, TITLE, VERSION));
-    Edge::new(routes, Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH]), cors).boxed()
+    let pages = [DOCS_PATH, OPENAPI_PATH];
+    Edge::new(routes, Routes::of::<Api>(&pages), Access::new(api_keys), cors).boxed()
 }
 
 /// The OpenAPI document, as JSON for people.

@@ -10,3 +10,4 @@ pub mod scheduler;
 pub mod settings;
 mod telemetry;
 pub mod wiring;
+mod worker;

@@ -1,7 +1,8 @@
 //! What a run did, as log lines: one for each asset that has something to tell.
 
 use ohlcv_domain::Applied;
-use ohlcv_usecases::{AssetError, AssetReport, Gains, Outcome, RunReport};
+use ohlcv_ports::{JobEnd, JobState};
+use ohlcv_usecases::{AssetError, AssetReport, Gains, Outcome, RunReport, Worked};
 
 /// Logs a run. Failures are logged here and nowhere else.
 pub(crate) fn log(report: &Result<RunReport, AssetError>) {
@@ -41,4 +42,26 @@ pub(crate) fn describe(report: &AssetReport) -> String {
         Outcome::Failed(error) => told.push_str(&format!("; failed: {error}")),
     }
     told
+}
+
+/// Logs what became of a job.
+pub(crate) fn log_job(worked: &Worked) {
+    let id = worked.job.id;
+    if let Some(report) = &worked.report {
+        log(report);
+    }
+    match worked.end {
+        Some(JobEnd::Final(state @ (JobState::Failed | JobState::PartlyFailed))) => {
+            tracing::error!(job.id = %id, "job {id} ended: {state}");
+        }
+        Some(JobEnd::Final(state)) => tracing::info!(job.id = %id, "job {id} ended: {state}"),
+        Some(JobEnd::Again { after, counts: true }) => {
+            let seconds = after.as_secs();
+            tracing::warn!(job.id = %id, "job {id} is tried again in {seconds} s");
+        }
+        Some(JobEnd::Again { counts: false, .. }) => {
+            tracing::info!(job.id = %id, "job {id} is given back to the queue");
+        }
+        None => tracing::warn!(job.id = %id, "job {id} was lost to another worker"),
+    }
 }

@@ -3,6 +3,7 @@
 //! In rising order: built-in defaults, `ohlcv.toml`, `.env`, the environment, the command line.
 //! [`VARIABLES`] lists every setting.
 
+mod api_keys;
 mod database_url;
 mod layers;
 mod parse;
@@ -22,6 +23,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::http::CorsOrigins;
 
+pub use api_keys::ApiKeys;
 pub use database_url::DatabaseUrl;
 pub(crate) use layers::mistyped_in_dotenv;
 pub(crate) use parse::check_against_quote;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub database_url: DatabaseUrl,
     /// The exchange, without a slash at the end.
     pub binance_api_base_url: String,
+    /// Bulk archives, without a slash at the end; none if they are switched off.
+    pub binance_archive_base_url: Option<String>,
     /// Budget in request weight per minute.
     pub binance_rate_limit_requests_per_minute: u32,
     /// Least time between the starts of two requests.
@@ -63,6 +67,8 @@ pub struct Settings {
     pub min_backfill_days: u32,
     /// How long a process that died keeps its work from the others.
     pub lease_time: Duration,
+    /// What opens the protected endpoints.
+    pub api_keys: ApiKeys,
     /// Where the API listens; port 0 takes a free one.
     pub listen_address: SocketAddr,
     /// Whose pages may read the API.
@@ -142,7 +148,7 @@ pub struct SettingsError {
 pub fn load(sources: Sources) -> Result<Settings, SettingsError> {
     let mut problems = Vec::new();
     let figment = layers::merge(&sources, &mut problems);
-    let mut reader = Reader { figment, problems };
+    let mut reader = Reader { figment, problems, dir: sources.dir };
     let settings = read(&mut reader);
     match settings {
         Some(settings) if reader.problems.is_empty() => Ok(settings),
@@ -153,8 +159,12 @@ pub fn load(sources: Sources) -> Result<Settings, SettingsError> {
 /// Each value is read before any is missed, so that all problems come to light.
 fn read(reader: &mut Reader) -> Option<Settings> {
     let whole = |min, max, unit| move |text: &str| parse::whole(text, min, max, unit);
-    let database_url = reader.value("DATABASE_URL", DatabaseUrl::parse);
+    let database_url = reader.secret("DATABASE_URL", "DATABASE_URL_FILE", DatabaseUrl::parse);
     let binance_api_base_url = reader.value("BINANCE_API_BASE_URL", parse::base_url);
+    let archive = reader.value("BINANCE_ARCHIVE_BASE_URL", |text| match text {
+        "" => Ok(None),
+        text => parse::base_url(text).map(Some),
+    });
     let weight = reader.value("BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE", whole(10, 6_000, "units of weight"));
     let delay_ms = reader.value("BINANCE_REQUEST_DELAY_MS", whole(0, 60_000, "milliseconds"));
     let concurrent = reader.value("BINANCE_MAX_CONCURRENT_REQUESTS", whole(1, 100, "requests"));
@@ -171,6 +181,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
     let initial_days = reader.value("INITIAL_BACKFILL_DAYS", whole(1, BACKFILL_DAYS_MAX, "days"));
     let min_days = min_backfill_days(reader, initial_days);
     let lease_seconds = reader.value("LEASE_SECONDS", whole(1, 300, "seconds"));
+    let api_keys = reader.secret("API_KEY", "API_KEY_FILE", ApiKeys::parse);
     let listen_address = reader.value("LISTEN_ADDRESS", parse::listen_address);
     let origins = reader.value("CORS_ALLOWED_ORIGINS", parse::origins);
     let log_level = reader.value("LOG_LEVEL", parse::log_level);
@@ -179,6 +190,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
     Some(Settings {
         database_url: database_url?,
         binance_api_base_url: binance_api_base_url?,
+        binance_archive_base_url: archive?,
         binance_rate_limit_requests_per_minute: weight?,
         binance_request_delay: Duration::from_millis(delay_ms?.into()),
         binance_max_concurrent_requests: concurrent?,
@@ -190,6 +202,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
         initial_backfill_days: initial_days?,
         min_backfill_days: min_days?,
         lease_time: Duration::from_secs(lease_seconds?.into()),
+        api_keys: api_keys?,
         listen_address: listen_address?,
         cors_allowed_origins: origins?,
         log_level: log_level?,
@@ -212,6 +225,7 @@ fn min_backfill_days(reader: &mut Reader, initial: Option<u32>) -> Option<u32> {
 struct Reader {
     figment: Figment,
     problems: Vec<String>,
+    dir: PathBuf,
 }
 
 impl Reader {
@@ -225,7 +239,40 @@ impl Reader {
             self.problems.push(format!("{name}: is no setting of this program"));
             return None;
         };
-        let text = found.text.as_str();
+        self.check(name, &found.text, &found.place, parse)
+    }
+
+    /// The value of a variable, or the one in the file that another variable names.
+    fn secret<T>(
+        &mut self,
+        name: &str,
+        file_name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let file = self.value(file_name, |path| Ok(path.to_owned()))?;
+        if file.is_empty() {
+            return self.value(name, parse);
+        }
+        if !self.is_default(name) {
+            self.problems.push(format!("{name} and {file_name} are both set: set one of them"));
+            return None;
+        }
+        match layers::secret(&self.dir.join(&file)) {
+            Ok(text) => self.check(name, text.trim(), &format!("{file_name}={file}"), parse),
+            Err(why) => {
+                self.problems.push(format!("{file_name}={}: {why}", quoted(&file)));
+                None
+            }
+        }
+    }
+
+    fn check<T>(
+        &mut self,
+        name: &str,
+        text: &str,
+        place: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let printable = |c: char| !c.is_control() && c != char::REPLACEMENT_CHARACTER;
         let parsed = if text.chars().all(printable) {
             parse(text)
@@ -235,7 +282,6 @@ impl Reader {
         match parsed {
             Ok(value) => Some(value),
             Err(allowed) => {
-                let place = found.place;
                 self.problems.push(if text.is_empty() {
                     format!("{name} is empty (from {place}): {allowed}; leave it out for the default")
                 } else {
@@ -249,7 +295,11 @@ impl Reader {
 
 /// A wrong value as a message may show it.
 fn shown(name: &str, text: &str) -> String {
-    // Without a scheme nobody knows which part of an address is the password.
+    // Nothing of a key is shown, and without a scheme nobody knows which part of an address is the
+    // password.
+    if name == "API_KEY" {
+        return "\"***\"".to_owned();
+    }
     if name == "DATABASE_URL" && !text.contains("://") && !text.starts_with("sqlite:") {
         return "\"***\"".to_owned();
     }

@@ -8,10 +8,10 @@ use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
-use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, Leases, StoreError};
+use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, StoreError};
 use ohlcv_usecases::{
     Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ProgressSink,
-    QueryCandles,
+    QueryCandles, ReportSink, RunJob, SubmitJob,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -166,21 +166,28 @@ impl App {
             settings.candle_interval,
             tracked.clone(),
         );
+        let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
         http::endpoint(HttpParts {
             query,
+            submit: SubmitJob::new(Arc::clone(&jobs), self.clock(), tracked.clone()),
+            jobs,
             assets: ListAssets::new(Arc::clone(&self.coverage), tracked.clone()),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.outside.clock),
             quote: settings.quote_asset,
             tracked,
             cors: settings.cors_allowed_origins.clone(),
+            api_keys: settings.api_keys.clone(),
         })
     }
 
-    /// A backfill as the settings want it. It waits for assets that another process works on.
+    /// Work on jobs, of this process and of others.
     #[must_use]
-    pub fn backfill(&self, goal: BackfillGoal, stop: CancellationToken, progress: ProgressSink) -> Backfill {
-        Backfill::new(FetchContext { patience: None, ..self.fetching(stop, progress) }, goal)
+    pub fn run_job(&self, stop: CancellationToken, progress: ProgressSink, ended: ReportSink) -> RunJob {
+        let queue: Arc<dyn JobQueue> = Arc::<SqlStore>::clone(&self.database);
+        let context = FetchContext { ended, ..self.fetching(stop, progress) };
+        let interactive = Arc::clone(&self.outside.source);
+        RunJob::new(queue, self.terms.clone(), context, interactive, self.goal())
     }
 
     /// A backfill as a scheduler does it: it leaves alone what another process works on.
@@ -235,6 +242,7 @@ impl App {
             patience: Some(self.terms.lasts + self.terms.lasts / 2),
             stop,
             progress,
+            ended: Arc::new(|_| {}),
         }
     }
 }

@@ -56,20 +56,9 @@ pub(crate) async fn backfill_asset(mut run: AssetRun<'_>, goal: BackfillGoal) ->
 
 async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome, Break> {
     run.trust_clocks()?;
-    let summary = run.summary().await?;
-    let interval = run.context.policy.interval;
-    let known = summary.as_ref().and_then(|known| known.listing);
-    let listing = match known.filter(|_| !goal.force) {
-        Some(listing) => listing,
-        None => match run.listing().await? {
-            Some(listing) => listing,
-            None => return Ok(Outcome::Incomplete("the exchange has no candles of it yet".to_owned())),
-        },
+    let Some((grid, listing)) = run.grid(goal.force).await? else {
+        return Ok(Outcome::Incomplete("the exchange has no candles of it yet".to_owned()));
     };
-    // A stored series keeps its grid, whatever the exchange says later.
-    let grid = Grid::from_first(interval, known.unwrap_or(listing));
-    let listing = known.filter(|_| Grid::from_first(interval, listing) != grid).unwrap_or(listing);
-
     let closed_until = run.closed_until(grid)?;
     let days = goal.only_days.unwrap_or(goal.days);
     let aim = grid.floor(closed_until.saturating_sub(DAY * days));
@@ -99,6 +88,24 @@ async fn ask_again(run: &mut AssetRun<'_>, slots: SlotRange) -> Result<(), Break
 }
 
 impl AssetRun<'_> {
+    /// The grid of the series and the open time of its first candle on the exchange, which is asked
+    /// if that is not known yet, or `anew`; none if it has had no candle yet.
+    pub(crate) async fn grid(&self, anew: bool) -> Result<Option<(Grid, Timestamp)>, Break> {
+        let interval = self.context.policy.interval;
+        let known = self.summary().await?.and_then(|known| known.listing);
+        let listing = match known.filter(|_| !anew) {
+            Some(listing) => listing,
+            None => match self.listing().await? {
+                Some(listing) => listing,
+                None => return Ok(None),
+            },
+        };
+        // A stored series keeps its grid, whatever the exchange says later.
+        let grid = Grid::from_first(interval, known.unwrap_or(listing));
+        let listing = known.filter(|_| Grid::from_first(interval, listing) != grid).unwrap_or(listing);
+        Ok(Some((grid, listing)))
+    }
+
     async fn listing(&self) -> Result<Option<Timestamp>, Break> {
         let listing = self.context.source.listing(self.asset, self.context.policy.interval);
         match self.context.stop.run_until_cancelled(listing).await {

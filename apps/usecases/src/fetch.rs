@@ -9,7 +9,7 @@ use ohlcv_domain::{Applied, Asset, Closing, Commit, Fence, Grid, Interval, Summa
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink};
+use crate::report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink};
 use crate::{ExchangeTime, Kept, LeaseTerms, RunReport};
 
 /// How long after its end a newest candle that is missing may still be on its way.
@@ -47,6 +47,8 @@ pub struct FetchContext {
     pub stop: CancellationToken,
     /// Where progress goes.
     pub progress: ProgressSink,
+    /// Told of each asset as soon as the work on it has ended.
+    pub ended: ReportSink,
 }
 
 impl std::fmt::Debug for FetchContext {
@@ -97,7 +99,11 @@ impl FetchContext {
             let progress = Progress { asset, done: 0, expected: 0 };
             let run = AssetRun { context: self, asset, time, gains: Gains::default(), progress, fence: None };
             let reported = self.under_lease(run, &work);
-            runs.push(async move { (position, reported.await) });
+            runs.push(async move {
+                let report = reported.await;
+                (self.ended)(&report);
+                (position, report)
+            });
         }
         let at_once = self.policy.assets_at_once.max(1);
         let mut reports: Vec<(usize, AssetReport)> =

@@ -4,6 +4,9 @@
 //! | --- | --- |
 //! | [`Backfill`] | a historic span, page by page; run again it asks only for what is missing |
 //! | [`CatchUp`] | from the newest stored candle to the last closed one, then the due holes |
+//! | [`FetchRange`] | the candles of a range that somebody named |
+//! | [`SubmitJob`] | somebody asks for a fetch, which becomes a job |
+//! | [`RunJob`] | a job is worked on, to its end or the next attempt |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
 //!
@@ -17,21 +20,28 @@ mod catch_up;
 mod exchange_time;
 mod extend;
 mod fetch;
+mod fetch_range;
 mod fill_gaps;
 mod ingest;
+mod job_board;
 mod lease_terms;
 mod list_assets;
 mod query_candles;
 mod report;
+mod run_job;
 #[cfg(test)]
 mod small_limits;
 mod standing;
+mod submit_job;
 
 pub use backfill::{Backfill, BackfillGoal};
 pub use catch_up::CatchUp;
 pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
+pub use fetch_range::FetchRange;
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, ListAssets};
 pub use query_candles::{CandlePage, CandleQuery, QueryCandles, QueryError};
-pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, RunReport};
+pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
+pub use run_job::{RunJob, Worked};
+pub use submit_job::{FetchWish, SubmitError, SubmitJob, UNENDED_JOBS_MAX};

@@ -21,6 +21,9 @@ pub struct Progress {
 /// Where progress goes. Called often; must not block.
 pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
 
+/// Where the report of each asset goes as soon as there is one. Must not block.
+pub type ReportSink = Arc<dyn Fn(&AssetReport) + Send + Sync>;
+
 /// What a run did with all its assets.
 #[derive(Debug)]
 pub struct RunReport {
@@ -107,9 +110,11 @@ impl AssetReport {
 
     /// Whether the same run may end better soon. A request that was refused as wrong may be so for
     /// one hole alone, which has a time of its own.
-    fn can_pass(&self) -> bool {
-        self.is_served()
-            && !matches!(self.outcome, Outcome::Failed(AssetError::Source(SourceError::Refused { .. })))
+    pub(crate) fn can_pass(&self) -> bool {
+        match &self.outcome {
+            Outcome::Failed(error) => error.can_pass(),
+            _ => true,
+        }
     }
 }
 
@@ -147,6 +152,18 @@ pub enum Outcome {
     Stopped,
     /// Something failed; what was stored before stays.
     Failed(AssetError),
+}
+
+impl AssetError {
+    /// Whether the same may work later.
+    pub(crate) fn can_pass(&self) -> bool {
+        !matches!(
+            self,
+            Self::Source(
+                SourceError::UnknownAsset { .. } | SourceError::Blocked { .. } | SourceError::Refused { .. }
+            )
+        )
+    }
 }
 
 /// Why the work on one asset failed.

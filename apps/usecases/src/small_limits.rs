@@ -35,6 +35,7 @@ async fn an_audit_over_many_windows_and_reads_finds_what_vanished_and_nothing_el
         patience: None,
         stop: CancellationToken::new(),
         progress: Arc::new(|_| {}),
+        ended: Arc::new(|_| {}),
     };
     let goal = BackfillGoal { days: 40, days_min: 0, only_days: None, force: false };
     let backfill = Backfill::new(context, goal);

@@ -1,6 +1,10 @@
 //! `ohlcv backfill`: one backfill from the shell.
 
-use ohlcv_usecases::BackfillGoal;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use ohlcv_ports::{JobEnd, JobState};
+use ohlcv_usecases::{ReportSink, Worked};
 
 use super::{End, progress};
 use crate::cli::BackfillArgs;
@@ -25,20 +29,25 @@ pub(super) async fn execute(
         Ok(opened) => opened?,
         Err(signal) => return Ok(End::Interrupted(signal)),
     };
-    let goal = BackfillGoal { only_days: wanted.days, force: wanted.force, ..app.goal() };
     let mut assets = wanted.assets();
     if assets.is_empty() {
         assets = app.settings.tracked_assets.clone();
     }
-    let backfill = app.backfill(goal, lifecycle.token(), progress(&console));
-    let done = lifecycle.one_shot(backfill.run(&assets)).await;
+    let shown = console.clone();
+    let ended: ReportSink = Arc::new(move |report| shown.asset_finished(report.asset, &describe(report)));
+    let jobs = app.run_job(lifecycle.token(), progress(&console), ended);
+    let done = lifecycle.one_shot(jobs.backfill(assets, wanted.days, wanted.force)).await;
     lifecycle.within_stop_time(app.close()).await;
-    let report = match done {
-        Ok(report) => report?,
+    let Worked { job, end, report } = match done {
+        Ok(worked) => worked?,
         Err(signal) => return Ok(End::Interrupted(signal)),
     };
-    for asset in &report.assets {
-        console.asset_finished(asset.asset, &describe(asset));
+    let id = job.id;
+    match (end, report) {
+        (None, _) => Err(anyhow!("job {id} was lost to another process, which goes on with it")),
+        (_, Some(Err(error))) => Err(error.into()),
+        (Some(JobEnd::Final(JobState::Cancelled)), _) => Err(anyhow!("job {id} was cancelled over the API")),
+        (_, Some(Ok(report))) if report.has_failures() => Ok(End::PartlyFailed),
+        (_, Some(Ok(_)) | None) => Ok(End::Done),
     }
-    Ok(if report.has_failures() { End::PartlyFailed } else { End::Done })
 }

@@ -12,6 +12,7 @@ use crate::lifecycle::{Lifecycle, Outcome};
 use crate::scheduler;
 use crate::settings::Settings;
 use crate::wiring::{App, Outside};
+use crate::worker;
 
 /// How long answers in hand may take after the service was told to stop.
 const DRAIN_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
@@ -55,9 +56,17 @@ async fn run(app: &App, parts: Parts, lifecycle: &mut Lifecycle, console: Consol
             .with_context(|| format!("cannot listen on LISTEN_ADDRESS={address}"))?;
         let address = listener.local_addr()?;
         tracing::info!("listening on http://{address}, documentation on http://{address}/docs");
+        if app.settings.api_keys.is_empty() {
+            tracing::info!("API_KEY is not set: fetches and jobs over HTTP are off");
+        }
         lifecycle.spawn("the API", serve(app.clone(), listener, stop.clone()));
     }
     if parts.scheduler {
+        let (worker, jobs_stop, shown) = (app.clone(), stop.clone(), progress(&console));
+        lifecycle.spawn("the worker", async move {
+            worker::run(&worker, &jobs_stop, shown).await;
+            Ok(())
+        });
         let app = app.clone();
         lifecycle.spawn("the scheduler", async move {
             scheduler::run(&app, &stop, progress(&console), || console.clear()).await;

@@ -6,11 +6,11 @@ use poem::{Request, Response};
 /// How long a browser may remember what it was allowed, in seconds.
 const PREFLIGHT_MAX_AGE_SECONDS: u32 = 600;
 
-/// What a page may use; every endpoint only reads.
-const ALLOWED_METHODS: &str = "GET, HEAD";
-const ALLOWED_HEADERS: &str = "Content-Type";
+/// What a page may use.
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, DELETE";
+const ALLOWED_HEADERS: &str = "Content-Type, Idempotency-Key, X-API-KEY";
 /// Headers beyond the harmless ones that a page may read.
-const EXPOSED_HEADERS: &str = "Link, Retry-After";
+const EXPOSED_HEADERS: &str = "Link, Location, Retry-After";
 
 /// The origins whose pages may read the answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use poem::http::{HeaderValue, Method, header};
 use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response};
 
+use super::access::Access;
 use super::cors::CorsOrigins;
 use super::problem::{Problem, render};
 use super::routes::Routes;
@@ -19,20 +20,26 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Edge {
     inner: BoxEndpoint<'static>,
     routes: Routes,
+    access: Access,
     cors: CorsOrigins,
 }
 
 impl Edge {
-    pub(crate) fn new(inner: impl Endpoint + 'static, routes: Routes, cors: CorsOrigins) -> Self {
+    pub(crate) fn new(
+        inner: impl Endpoint + 'static,
+        routes: Routes,
+        access: Access,
+        cors: CorsOrigins,
+    ) -> Self {
         let inner = inner.with(CatchPanic::new().with_handler(panicked)).boxed();
-        Self { inner, routes, cors }
+        Self { inner, routes, access, cors }
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, mut request: Request) -> Response {
         if let Some(response) = self.cors.preflight(&request) {
             return response;
         }
-        if let Err(problem) = self.routes.admit(&request) {
+        if let Err(problem) = self.routes.admit(&mut request, &self.access) {
             return problem.into_response();
         }
         match tokio::time::timeout(ANSWER_TIME_MAX, self.inner.call(request)).await {

@@ -1,6 +1,7 @@
 //! Errors as everybody outside sees them: problem documents (RFC 9457) with a stable code.
 
 use std::error::Error;
+use std::time::Duration;
 
 use ohlcv_ports::StoreError;
 use poem::error::ResponseError;
@@ -15,7 +16,7 @@ use serde::Serialize;
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// When to try again after the database was away. Pools reconnect within seconds.
-const RETRY_AFTER_SECONDS: u16 = 5;
+const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Values longer than this are cut where they are quoted back.
 const QUOTED_CHARS_MAX: usize = 80;
@@ -45,6 +46,24 @@ pub(crate) enum Code {
     BodyTooLarge,
     /// The range ends where it begins, or before.
     EmptyRange,
+    /// The range begins in the future.
+    RangeInFuture,
+    /// An asset is named that is not tracked.
+    AssetNotTracked,
+    /// No key was sent, or a wrong one.
+    WrongKey,
+    /// The endpoint needs a key, and the service has none.
+    NoKeyConfigured,
+    /// Too many wrong keys came from this address; `Retry-After` says when to try again.
+    TooManyFailures,
+    /// The `Idempotency-Key` was used for something else before.
+    KeyTaken,
+    /// Too many jobs have not ended yet; `Retry-After` says when to try again.
+    QueueFull,
+    /// There is no such job.
+    UnknownJob,
+    /// The job has ended already.
+    JobEnded,
     /// Something failed here; the service's log says what.
     Internal,
     /// The database cannot be used now; `Retry-After` says when to try again.
@@ -82,12 +101,20 @@ pub(crate) struct Problem {
     detail: String,
     parameter: Option<String>,
     allowed_methods: Option<String>,
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
     /// `detail` must name the value that is wrong and what is allowed instead.
     pub(crate) fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), parameter: None, allowed_methods: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            parameter: None,
+            allowed_methods: None,
+            retry_after: None,
+        }
     }
 
     /// The same problem, which lies in the parameter of that name.
@@ -102,9 +129,16 @@ impl Problem {
         self
     }
 
+    /// The same problem, which may be gone after that time.
+    pub(crate) fn retrying_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
     /// Nothing can be read now; it is worth asking again a little later.
     pub(crate) fn unavailable(detail: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail)
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail);
+        problem.retrying_after(DATABASE_RETRY_AFTER)
     }
 
     /// A failure that is not the client's: nothing about it leaves the service.
@@ -173,8 +207,10 @@ impl IntoResponse for Problem {
         // Holds: a struct of texts and numbers always has a JSON form.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::builder().status(self.status).content_type(PROBLEM_JSON);
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response = response.header(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        if let Some(after) = self.retry_after {
+            // Rounded up: earlier would be in vain.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response = response.header(header::RETRY_AFTER, seconds);
         }
         if let Some(methods) = self.allowed_methods {
             response = response.header(header::ALLOW, methods);
@@ -215,15 +251,25 @@ pub(crate) fn documented(statuses: &[StatusCode]) -> MetaResponses {
             StatusCode::BAD_REQUEST => {
                 "A parameter is wrong: `detail` says which, what it was, what is allowed."
             }
-            StatusCode::NOT_FOUND => "The asset is not tracked and has no data.",
-            StatusCode::UNPROCESSABLE_ENTITY => "The range ends where it begins, or before.",
+            StatusCode::UNAUTHORIZED => "The key is missing or wrong.",
+            StatusCode::FORBIDDEN => "The service has no key, so this endpoint is off.",
+            StatusCode::NOT_FOUND => "There is nothing of that name: `detail` says what was looked for.",
+            StatusCode::CONFLICT => "The job has ended already.",
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is larger than is accepted.",
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                "Well-formed, but impossible: a range that ends before it begins, say."
+            }
+            StatusCode::TOO_MANY_REQUESTS => "Too many wrong keys, or too many jobs that have not ended.",
             StatusCode::SERVICE_UNAVAILABLE => "The database cannot be used now.",
             _ => "Something failed inside the service; its log says what.",
         },
         status: Some(status.as_u16()),
         status_range: None,
         content: vec![MetaMediaType { content_type: PROBLEM_JSON, schema: ProblemBody::schema_ref() }],
-        headers: if status == StatusCode::SERVICE_UNAVAILABLE { vec![retry_after()] } else { Vec::new() },
+        headers: match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => vec![retry_after()],
+            _ => Vec::new(),
+        },
     });
     MetaResponses { responses: responses.collect() }
 }

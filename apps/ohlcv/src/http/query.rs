@@ -42,6 +42,11 @@ struct Refusal {
 }
 
 impl<T: Parameter> Param<T> {
+    /// A parameter that came as this text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(T::read(text).map_err(|allowed| Refusal { given: shortened(text), allowed }))
+    }
+
     /// The value of the parameter, which is called `name`.
     pub(crate) fn named(self, name: &str) -> Result<T, Problem> {
         self.0.map_err(|Refusal { given, allowed }| {
@@ -75,7 +80,7 @@ impl<T: Parameter> Type for Param<T> {
 
 impl<T: Parameter> ParseFromParameter for Param<T> {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-        Ok(Self(T::read(text).map_err(|allowed| Refusal { given: shortened(text), allowed })))
+        Ok(Self::of(text))
     }
 }
 

@@ -1,4 +1,5 @@
-//! What a request must be before any handler sees it: of a known path, method and parameters.
+//! What a request must be before any handler sees it: of a known path, method and parameters, and
+//! let in where a key is needed.
 //!
 //! The rules come from the operations as documented, so that document and service cannot differ.
 
@@ -9,10 +10,11 @@ use poem::http::{Method, StatusCode, header};
 use poem_openapi::OpenApi;
 use poem_openapi::registry::MetaParamIn;
 
+use super::access::Access;
 use super::problem::{Code, Problem, shortened};
 
-/// No endpoint reads a body; what is larger than this is refused unread.
-const REQUEST_BODY_BYTES_MAX: u64 = 64 * 1024;
+/// A longer body is refused unread.
+pub(crate) const REQUEST_BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Every endpoint there is.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ struct Endpoint {
     path: String,
     methods: Vec<Method>,
     query_parameters: Vec<String>,
+    /// Whether it needs a key.
+    is_protected: bool,
 }
 
 impl Routes {
@@ -33,6 +37,7 @@ impl Routes {
             path: (*path).to_owned(),
             methods: vec![Method::GET],
             query_parameters: Vec::new(),
+            is_protected: false,
         };
         let mut endpoints: Vec<Endpoint> = pages.iter().map(page).collect();
         for path in A::meta().into_iter().flat_map(|api| api.paths) {
@@ -40,6 +45,7 @@ impl Routes {
             let in_query = parameters.filter(|parameter| parameter.in_type == MetaParamIn::Query);
             endpoints.push(Endpoint {
                 query_parameters: in_query.map(|parameter| parameter.name.clone()).collect(),
+                is_protected: path.operations.iter().any(|operation| !operation.security.is_empty()),
                 methods: path.operations.iter().map(|operation| operation.method.clone()).collect(),
                 path: path.path,
             });
@@ -47,14 +53,19 @@ impl Routes {
         Self(endpoints)
     }
 
-    /// Lets a request pass whose path, method, length and parameter names are known.
-    pub(crate) fn admit(&self, request: &Request) -> Result<(), Problem> {
-        let path = request.uri().path();
+    /// Lets a request pass whose path, method, length and parameter names are known, and whose key is
+    /// right where one is needed. Without it nobody learns what else is wrong.
+    pub(crate) fn admit(&self, request: &mut Request, access: &Access) -> Result<(), Problem> {
+        let path = request.uri().path().to_owned();
+        let path = path.as_str();
         let Some(endpoint) = self.0.iter().find(|endpoint| endpoint.is_at(path)) else {
             let detail = format!("there is nothing at {}: GET / lists what there is", shortened(path));
             return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail));
         };
         endpoint.check_method(request.method())?;
+        if endpoint.is_protected {
+            access.check(request)?;
+        }
         check_length(request)?;
         if percent_decoded(path).is_none() {
             return Err(malformed(path));

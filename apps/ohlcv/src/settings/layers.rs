@@ -21,6 +21,8 @@ const TOML_FILE: &str = "ohlcv.toml";
 const DOTENV_FILE: &str = ".env";
 /// A file of settings is a page or two; anything larger was put there by mistake.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
+/// A secret is a line or two.
+const SECRET_BYTES_MAX: u64 = 16 * 1024;
 /// Names that differ from a setting's by more are taken for somebody else's.
 const SLIPS_MAX: usize = 2;
 /// Stands for `$` while a `.env` is read, so that dotenvy substitutes nothing: it would turn
@@ -219,6 +221,18 @@ impl Read for LineByLine<'_> {
         }
         Ok(handed.len())
     }
+}
+
+/// The content of a file that holds a secret.
+pub(super) fn secret(path: &Path) -> Result<String, String> {
+    let opened = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    let mut text = String::new();
+    let read = opened.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > SECRET_BYTES_MAX {
+        return Err(format!("is larger than {} KiB", SECRET_BYTES_MAX / 1024));
+    }
+    Ok(text)
 }
 
 /// The content of a file, if it is there.

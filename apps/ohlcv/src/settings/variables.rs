@@ -38,7 +38,7 @@ impl Variable {
 }
 
 /// Every setting, in the order in which they are documented.
-pub static VARIABLES: [Variable; 18] = [
+pub static VARIABLES: [Variable; 22] = [
     Variable::new(
         "DATABASE_URL",
         "database-url",
@@ -46,11 +46,24 @@ pub static VARIABLES: [Variable; 18] = [
         "where candles are stored: sqlite://FILE, or postgresql://USER:PASSWORD@HOST/DATABASE for production",
     ),
     Variable::new(
+        "DATABASE_URL_FILE",
+        "database-url-file",
+        "",
+        "a file that holds DATABASE_URL, for secrets that must not stand in an environment",
+    )
+    .noting("none"),
+    Variable::new(
         "BINANCE_API_BASE_URL",
         "binance-api-base-url",
         "https://api.binance.com",
         "any Binance-compatible host, without /api/v3; where Binance refuses the location, \
          https://data-api.binance.vision",
+    ),
+    Variable::new(
+        "BINANCE_ARCHIVE_BASE_URL",
+        "binance-archive-base-url",
+        "https://data.binance.vision",
+        "where the exchange keeps bulk archives; empty for none; nothing is read from them in this version",
     ),
     Variable::new(
         "BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE",
@@ -120,6 +133,20 @@ pub static VARIABLES: [Variable; 18] = [
         "20",
         "how long a process that died keeps its work from the others, in seconds, 1 to 300",
     ),
+    Variable::new(
+        "API_KEY",
+        "api-key",
+        "",
+        "key of the protected endpoints, 16 to 256 characters; several are separated by commas; without one those endpoints are off",
+    )
+    .noting("none"),
+    Variable::new(
+        "API_KEY_FILE",
+        "api-key-file",
+        "",
+        "a file that holds API_KEY, for secrets that must not stand in an environment",
+    )
+    .noting("none"),
     Variable::new(
         "LISTEN_ADDRESS",
         "listen-address",

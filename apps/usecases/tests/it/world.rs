@@ -162,6 +162,7 @@ impl World {
             patience: None,
             stop: self.stop.clone(),
             progress,
+            ended: Arc::new(|_| {}),
         }
     }
 
