@@ -7,12 +7,14 @@ mod closing;
 mod decimals;
 mod healing;
 mod interruption;
+mod job_queue;
 mod leases;
 mod market;
 mod program;
 mod schedule;
 mod store;
 mod tidy;
+mod unattended;
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;

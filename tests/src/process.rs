@@ -121,6 +121,15 @@ impl Running {
         assert!(status.expect("kill can be run").success(), "the process is there");
     }
 
+    /// The most memory it has held so far, in KiB.
+    #[must_use]
+    pub fn memory_peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process is there");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is told");
+        peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
     /// Waits for its end; returns the exit status, none if a signal ended it.
     pub fn wait(&mut self) -> Option<i32> {
         let deadline = Instant::now() + WAIT_MAX;

@@ -3,6 +3,7 @@
 mod bad_requests;
 mod document;
 mod edge;
+mod jobs;
 mod paging;
 mod rows;
 mod stores;
@@ -13,14 +14,15 @@ use ohlcv_domain::{
     Asset, Candle, Cause, Commit, Finding, Grid, Interval, Ohlc, SlotRange, Timestamp, TradeDetails, gaps,
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
-use ohlcv_ports::{CandleStore, Coverage};
-use ohlcv_usecases::{ListAssets, QueryCandles};
+use ohlcv_ports::{CandleStore, Clock, Coverage, MockJobs};
+use ohlcv_usecases::{ListAssets, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
 use serde_json::Value;
 
 use super::{CorsOrigins, HttpParts, endpoint};
+use crate::settings::ApiKeys;
 
 /// Where the example series begins: BTC, twelve-hour candles, twenty slots.
 const FIRST: &str = "2024-11-01T00:00:00Z";
@@ -92,6 +94,17 @@ async fn example_store() -> Arc<MemoryStore> {
 type Client = TestClient<BoxEndpoint<'static>>;
 
 fn client_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigins) -> Client {
+    client_with(store, cors, MockJobs::new(), ApiKeys::default())
+}
+
+fn client_with<S: CandleStore + Coverage + 'static>(
+    store: Arc<S>,
+    cors: CorsOrigins,
+    jobs: MockJobs,
+    api_keys: ApiKeys,
+) -> Client {
+    let jobs = Arc::new(jobs);
+    let clock: Arc<dyn Clock> = Arc::new(PausedClock::new(at("2024-11-08T12:00:00.789Z")));
     let candles: Arc<dyn CandleStore> = Arc::<S>::clone(&store);
     let coverage: Arc<dyn Coverage> = store;
     let tracked = vec![asset("BTC"), asset("ETH")];
@@ -101,10 +114,13 @@ fn client_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigi
         query,
         assets: ListAssets::new(coverage, tracked.clone()),
         store: candles,
-        clock: Arc::new(PausedClock::new(at("2024-11-08T12:00:00.789Z"))),
+        submit: SubmitJob::new(Arc::<MockJobs>::clone(&jobs), Arc::clone(&clock), tracked.clone()),
+        jobs,
+        clock,
         quote: asset("USDT"),
         tracked,
         cors,
+        api_keys,
     }))
 }
 

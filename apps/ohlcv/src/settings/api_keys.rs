@@ -33,6 +33,11 @@ impl ApiKeys {
         fits.fold(subtle::Choice::from(0), |found, fits| found | fits).into()
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(keys: &[&str]) -> Self {
+        Self(keys.iter().map(|key| (*key).to_owned()).collect())
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut keys: Vec<String> = Vec::new();
         if text.is_empty() {

@@ -9,10 +9,15 @@ fn document() -> Value {
     serde_json::from_str(&openapi_document()).unwrap()
 }
 
-/// Path and operation of everything documented.
-fn operations(document: &Value) -> Vec<(String, Value)> {
+/// Path, method and operation of everything documented.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
     let paths = document["paths"].as_object().unwrap();
-    paths.iter().map(|(path, methods)| (path.clone(), methods["get"].clone())).collect()
+    let of_path = |(path, methods): (&String, &Value)| {
+        let methods = methods.as_object().unwrap().clone();
+        let path = path.clone();
+        methods.into_iter().map(move |(method, operation)| (path.clone(), method, operation))
+    };
+    paths.iter().flat_map(of_path).collect()
 }
 
 fn properties(document: &Value, schema: &str) -> BTreeSet<String> {
@@ -29,13 +34,14 @@ fn every_operation_is_documented_with_what_it_may_answer() {
     let document = document();
     let ids: BTreeSet<String> = operations(&document)
         .into_iter()
-        .map(|(path, operation)| {
-            for status in ["200", "400", "500", "503"] {
+        .map(|(path, method, operation)| {
+            let success = if method == "post" { "202" } else { "200" };
+            for status in [success, "400", "500", "503"] {
                 assert!(operation["responses"].get(status).is_some(), "{path} {status}");
             }
             for (status, response) in operation["responses"].as_object().unwrap() {
                 assert!(!response["description"].as_str().unwrap().is_empty(), "{path} {status}");
-                let own = status == "200" || (path == "/api/v1/health" && status == "503");
+                let own = status == success || (path == "/api/v1/health" && status == "503");
                 let media_type = if own { "application/json" } else { "application/problem+json" };
                 assert!(response["content"][media_type]["schema"]["$ref"].is_string(), "{path} {status}");
             }
@@ -43,9 +49,35 @@ fn every_operation_is_documented_with_what_it_may_answer() {
             operation["operationId"].as_str().unwrap().to_owned()
         })
         .collect();
-    let expected = ["get_candles", "get_health", "get_livez", "get_readyz", "get_service", "list_assets"]
-        .map(str::to_owned);
+    let expected = [
+        "cancel_job",
+        "get_candles",
+        "get_health",
+        "get_job",
+        "get_livez",
+        "get_readyz",
+        "get_service",
+        "list_assets",
+        "list_jobs",
+        "trigger_fetch",
+    ]
+    .map(str::to_owned);
     assert_eq!(ids, BTreeSet::from(expected));
+}
+
+#[test]
+fn all_that_writes_or_tells_of_it_is_documented_as_needing_a_key() {
+    let document = document();
+    for (path, method, operation) in operations(&document) {
+        let needs_key = path.contains("/jobs") || method != "get";
+        let wanted = if needs_key { serde_json::json!([{"ApiKey": []}]) } else { Value::Null };
+        assert_eq!(operation["security"], wanted, "{method} {path}");
+    }
+    let scheme = &document["components"]["securitySchemes"]["ApiKey"];
+    assert_eq!((&scheme["in"], &scheme["name"]), (&"header".into(), &"X-API-KEY".into()));
+    let body = &document["paths"]["/api/v1/fetch/trigger"]["post"]["requestBody"];
+    let schema = &body["content"]["application/json"]["schema"]["$ref"];
+    assert_eq!(schema, "#/components/schemas/FetchRequest");
 }
 
 #[test]
@@ -101,7 +133,9 @@ async fn the_served_document_is_the_printed_one() {
 #[tokio::test]
 async fn every_endpoint_refuses_parameters_that_it_does_not_know() {
     let client = example_client().await;
-    let documented = operations(&document()).into_iter().map(|(path, _)| path.replace("{asset}", "BTC"));
+    let open =
+        operations(&document()).into_iter().filter(|(_, _, operation)| operation["security"].is_null());
+    let documented = open.map(|(path, ..)| path.replace("{asset}", "BTC"));
     for path in documented.chain(["/docs".to_owned(), "/openapi.json".to_owned()]) {
         assert_eq!(get(&client, &path).await.status, StatusCode::OK, "{path}");
         let answer = get(&client, &format!("{path}?verbose=1")).await;

@@ -159,7 +159,7 @@ async fn pages_of_allowed_origins_may_read_answers_errors_and_links() {
         let preflight = send(&client, Method::OPTIONS, "/api/v1/assets", &asks).await;
         assert_eq!(preflight.status, StatusCode::NO_CONTENT);
         assert_eq!(preflight.header("access-control-allow-origin"), Some(allowed));
-        assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD"));
+        assert_eq!(preflight.header("access-control-allow-methods"), Some("GET, HEAD, POST, DELETE"));
     }
 }
 
