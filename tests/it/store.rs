@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
+use ohlcv_ports::testing::candle_store_contract::MarkUnverified;
 use ohlcv_ports::{CandleStore, Coverage, StoreError};
 use ohlcv_tests::database::{Backend, TestDatabase};
 
-async fn store(backend: Backend) -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+async fn store(backend: Backend) -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
     let database = TestDatabase::new(backend).await;
     let db = database.connect().await;
     ohlcv_migration::up(&db).await.unwrap();
     let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
-    (Arc::clone(&store) as Arc<dyn CandleStore>, store, database)
+    (Arc::<SqlStore>::clone(&store), store, Arc::new(database))
 }
 
 mod on_sqlite {
-    use super::{Arc, Backend, CandleStore, Coverage, TestDatabase};
+    use super::{Arc, Backend, CandleStore, Coverage, MarkUnverified};
 
-    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
         super::store(Backend::Sqlite).await
     }
 
@@ -27,9 +28,9 @@ mod on_sqlite {
 
 ohlcv_tests::on_postgres! {
     mod on_postgres {
-        use super::{Arc, Backend, CandleStore, Coverage, TestDatabase};
+        use super::{Arc, Backend, CandleStore, Coverage, MarkUnverified};
 
-        async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+        async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
             super::store(Backend::Postgres).await
         }
 
