@@ -13,6 +13,11 @@ mod program;
 mod schedule;
 mod store;
 mod tidy;
+mod upgrade;
+
+ohlcv_tests::on_postgres! {
+    mod moving_in;
+}
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;
