@@ -5,7 +5,7 @@ mod reference;
 
 use std::time::Duration;
 
-use ohlcv_domain::{Candle, Interval, TimeRange, Timestamp};
+use ohlcv_domain::{Interval, TimeRange, Timestamp};
 use ohlcv_ports::Clock;
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::process::{Program, said};
