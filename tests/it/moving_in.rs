@@ -156,6 +156,7 @@ async fn the_first_backfill_makes_every_candle_the_exchanges_and_the_second_asks
     assert_ne!(moved.database.dump().await, moved.wanted());
     let said = moved.run(&["backfill"]);
     assert_eq!(moved.database.dump().await, moved.wanted(), "{said}");
+    assert!(!said.contains("disagree"), "ledger and summary were right from the start: {said}");
     assert_eq!((holes(&moved.database).await, moved.count("unverified").await), (Vec::new(), "0".to_owned()));
     let without_details = "spot_ohlcv WHERE quote_volume IS NULL OR trades IS NULL";
     assert_eq!(moved.count(without_details).await, "0", "the rest of the kline is known, too");

@@ -79,9 +79,9 @@ pub(super) async fn filled(now: Timestamp) -> TestDatabase {
     for (name, open_time) in [("eth", open_times[5]), ("BTC", off_grid)] {
         store(&database, name, &[candle(asset(name), open_time)]).await;
     }
-    for value in ["'NaN'", "-1"] {
+    for (open_time, numbers) in IMPOSSIBLE_ROWS {
         let insert = "INSERT INTO spot_ohlcv (asset, timestamp, open, high, low, close, volume) VALUES";
-        database.execute(&format!("{insert} ('X{}', '{impossible}', 1, 1, 1, 1, {value})", value.len())).await;
+        database.execute(&format!("{insert} ('ODD', '{open_time}', {numbers})")).await;
     }
     database
         .execute(&format!(
@@ -97,8 +97,19 @@ pub(super) async fn filled(now: Timestamp) -> TestDatabase {
 pub(super) const MISSING: usize = 50;
 /// Which slot of BTC has a row whose low is above its high.
 pub(super) const IMPOSSIBLE: usize = 70;
-/// How many rows are no possible candles.
-pub(super) const LEFT: usize = 5;
+/// Rows that no candle of 12h can be, of an asset of their own: when they open, and their numbers.
+const IMPOSSIBLE_ROWS: [(&str, &str); 8] = [
+    ("2024-01-01T00:00:00Z", "1, 1, 1, 1, 'NaN'"),
+    ("2024-01-01T12:00:00Z", "1, 'NaN', 1, 1, 1"),
+    ("2024-01-02T00:00:00Z", "1, 1, 1, 1, -1"),
+    ("2024-01-02T12:00:00Z", "1, 1, -1, 1, 1"),
+    ("2024-01-03T06:00:00Z", "1, 1, 1, 1, 1"),
+    ("2016-12-31T12:00:00Z", "1, 1, 1, 1, 1"),
+    ("9999-12-31T12:00:00Z", "1, 1, 1, 1, 1"),
+    ("infinity", "1, 1, 1, 1, 1"),
+];
+/// How many rows are no possible candles: these, and three of the assets above.
+pub(super) const LEFT: usize = IMPOSSIBLE_ROWS.len() + 3;
 
 /// Writes rows as that service does, whatever the asset is called.
 pub(super) async fn store(database: &TestDatabase, name: &str, candles: &[Candle]) {
