@@ -11,6 +11,7 @@ mod leases;
 mod ledger;
 mod rows;
 mod series;
+mod unverified;
 mod values;
 
 use std::fmt;
@@ -127,6 +128,15 @@ impl Coverage for SqlStore {
 
     async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError> {
         within(STATEMENT_TIME_MAX, ledger::overlapping(&self.db, asset, range, limit)).await
+    }
+
+    async fn unverified(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        limit: u64,
+    ) -> Result<Vec<TimeRange>, StoreError> {
+        within(STATEMENT_TIME_MAX, unverified::overlapping(&self.db, asset, range, limit)).await
     }
 
     async fn record_backfill(

@@ -157,6 +157,14 @@ impl Commit {
         &self.findings
     }
 
+    /// The parts of what was asked that the source has answered about, ascending: all but the
+    /// findings that were not asked about yet, or that asking failed for.
+    #[must_use]
+    pub fn answered(&self) -> Vec<TimeRange> {
+        let unanswered = self.findings.iter().filter(|finding| !finding.cause.explains());
+        self.asked.time().without(unanswered.map(|finding| finding.range))
+    }
+
     /// When the source was asked, by the local clock.
     #[must_use]
     pub const fn observed_at(&self) -> Timestamp {

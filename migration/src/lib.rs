@@ -7,8 +7,10 @@ use sea_orm_migration::sea_orm::{
     DatabaseConnection, DbBackend, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
+mod m20261121_000001_reference_service;
 mod m20261122_000001_candles_and_coverage;
 mod m20261122_000002_leases;
+mod m20261124_000003_unverified;
 mod m20261124_000005_jobs;
 
 #[derive(Debug)]
@@ -18,8 +20,10 @@ struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
+            Box::new(m20261121_000001_reference_service::Migration),
             Box::new(m20261122_000001_candles_and_coverage::Migration),
             Box::new(m20261122_000002_leases::Migration),
+            Box::new(m20261124_000003_unverified::Migration),
             Box::new(m20261124_000005_jobs::Migration),
         ]
     }

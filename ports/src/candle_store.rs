@@ -22,7 +22,8 @@ pub trait CandleStore: Debug + Send + Sync {
     /// deleted. Inside what was asked the commit's findings replace the ledger's holes (see
     /// [`ohlcv_domain::settle_holes`]), but never cover a stored candle. A commit beyond the
     /// ledger's span extends it; what lies between becomes pending. A commit whose fence is not the
-    /// current token of its lease, or whose lease has run out, MUST be refused. A write that changes nothing
+    /// current token of its lease, or whose lease has run out, MUST be refused. What a commit has an
+    /// answer about ([`Commit::answered`]) is unverified no longer. A write that changes nothing
     /// but how often a hole was asked for leaves no entry in the change log.
     ///
     /// When this returns, readers see all of it, in every process.

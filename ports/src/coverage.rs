@@ -31,6 +31,21 @@ pub trait Coverage: Debug + Send + Sync {
     /// [`StoreError`].
     async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError>;
 
+    /// At most `limit` runs of slots whose rows came from elsewhere and that the exchange has not been
+    /// asked about since, of those that overlap a range; ascending, disjoint, whole even where they
+    /// reach beyond it. [`CandleStore::apply`] takes off what a commit has an answer about.
+    ///
+    /// [`CandleStore::apply`]: crate::CandleStore::apply
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn unverified(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        limit: u64,
+    ) -> Result<Vec<TimeRange>, StoreError>;
+
     /// Notes how far the backfill of an asset is, also before its first commit.
     ///
     /// # Errors

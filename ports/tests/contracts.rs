@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use ohlcv_domain::{Candle, Grid, Interval, Ohlc, Timestamp};
 use ohlcv_ports::testing::candle_source_contract::SourceFixture;
+use ohlcv_ports::testing::candle_store_contract::MarkUnverified;
 use ohlcv_ports::testing::{MemoryStore, PausedClock, ScriptedSource};
 use ohlcv_ports::{CandleStore, Coverage};
 
 mod memory_store {
     use super::*;
 
-    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, impl Sized) {
+    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
         let store = Arc::new(MemoryStore::new());
-        (Arc::clone(&store) as Arc<dyn CandleStore>, store as Arc<dyn Coverage>, ())
+        (Arc::<MemoryStore>::clone(&store), Arc::<MemoryStore>::clone(&store), store)
     }
 
     ohlcv_ports::candle_store_contract!(fresh);
@@ -75,6 +76,7 @@ fn every_case_of_a_contract_is_listed() {
         include_str!("../src/testing/candle_store_contract/ledger.rs"),
         include_str!("../src/testing/candle_store_contract/reading.rs"),
         include_str!("../src/testing/candle_store_contract/summaries.rs"),
+        include_str!("../src/testing/candle_store_contract/unverified.rs"),
         include_str!("../src/testing/candle_store_contract/writing.rs"),
     ];
     let store_list = include_str!("../src/testing/candle_store_contract.rs");

@@ -15,6 +15,11 @@ mod schedule;
 mod store;
 mod tidy;
 mod unattended;
+mod upgrade;
+
+ohlcv_tests::on_postgres! {
+    mod moving_in;
+}
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;

@@ -4,21 +4,22 @@
 use std::sync::Arc;
 
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
+use ohlcv_ports::testing::candle_store_contract::MarkUnverified;
 use ohlcv_ports::{CandleStore, Coverage, StoreError};
 use ohlcv_tests::database::{Backend, TestDatabase};
 
-async fn store(backend: Backend) -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+async fn store(backend: Backend) -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
     let database = TestDatabase::new(backend).await;
     let db = database.connect().await;
     ohlcv_migration::up(&db).await.unwrap();
     let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
-    (Arc::clone(&store) as Arc<dyn CandleStore>, store, database)
+    (Arc::<SqlStore>::clone(&store), store, Arc::new(database))
 }
 
 mod on_sqlite {
-    use super::{Arc, Backend, CandleStore, Coverage, TestDatabase};
+    use super::{Arc, Backend, CandleStore, Coverage, MarkUnverified};
 
-    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
         super::store(Backend::Sqlite).await
     }
 
@@ -27,9 +28,9 @@ mod on_sqlite {
 
 ohlcv_tests::on_postgres! {
     mod on_postgres {
-        use super::{Arc, Backend, CandleStore, Coverage, TestDatabase};
+        use super::{Arc, Backend, CandleStore, Coverage, MarkUnverified};
 
-        async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, TestDatabase) {
+        async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
             super::store(Backend::Postgres).await
         }
 
@@ -91,31 +92,34 @@ async fn the_columns_are_those_of_the_reference(backend: Backend) {
         return;
     }
     let database = migrated(backend).await;
+    assert_eq!(columns_of_candles(&database).await, COLUMNS_OF_CANDLES);
+}
+
+/// What every PostgreSQL database has, however it came to be.
+pub(crate) const COLUMNS_OF_CANDLES: [&str; 12] = [
+    "id bigint not null",
+    "asset character varying(20) not null",
+    "timestamp timestamp with time zone not null",
+    "open numeric(20,8) not null",
+    "high numeric(20,8) not null",
+    "low numeric(20,8) not null",
+    "close numeric(20,8) not null",
+    "volume numeric(30,8) not null",
+    "quote_volume numeric(30,8)",
+    "trades bigint",
+    "taker_buy_volume numeric(30,8)",
+    "taker_buy_quote_volume numeric(30,8)",
+];
+
+/// The columns of `spot_ohlcv` on PostgreSQL, in order.
+pub(crate) async fn columns_of_candles(database: &TestDatabase) -> Vec<String> {
     let columns = "SELECT column_name || ' ' || data_type
             || COALESCE('(' || character_maximum_length || ')', '')
             || CASE data_type WHEN 'numeric' THEN '(' || numeric_precision || ',' || numeric_scale || ')' ELSE '' END
             || CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END AS told
         FROM information_schema.columns
         WHERE table_schema = current_schema() AND table_name = 'spot_ohlcv' ORDER BY ordinal_position";
-    let told: Vec<String> =
-        database.query(columns).await.iter().map(|row| row.try_get("", "told").unwrap()).collect();
-    assert_eq!(
-        told,
-        [
-            "id bigint not null",
-            "asset character varying(20) not null",
-            "timestamp timestamp with time zone not null",
-            "open numeric(20,8) not null",
-            "high numeric(20,8) not null",
-            "low numeric(20,8) not null",
-            "close numeric(20,8) not null",
-            "volume numeric(30,8) not null",
-            "quote_volume numeric(30,8)",
-            "trades bigint",
-            "taker_buy_volume numeric(30,8)",
-            "taker_buy_quote_volume numeric(30,8)",
-        ]
-    );
+    database.query(columns).await.iter().map(|row| row.try_get("", "told").unwrap()).collect()
 }
 
 async fn migrated(backend: Backend) -> TestDatabase {

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use async_trait::async_trait;
 use ohlcv_adapters::store::connect;
+use ohlcv_domain::{Asset, TimeRange};
+use ohlcv_ports::testing::candle_store_contract::MarkUnverified;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
 use tempfile::TempDir;
 
@@ -99,5 +102,13 @@ impl TestDatabase {
         let rows =
             self.query(&format!("SELECT {line} AS line FROM spot_ohlcv ORDER BY asset, timestamp")).await;
         rows.iter().map(|row| row.try_get("", "line").expect("a line of text")).collect()
+    }
+}
+
+#[async_trait]
+impl MarkUnverified for TestDatabase {
+    async fn mark_unverified(&self, asset: Asset, range: TimeRange) {
+        let (start, end) = (range.start().millis(), range.end().millis());
+        self.execute(&format!("INSERT INTO unverified VALUES ('{asset}', {start}, {end})")).await;
     }
 }

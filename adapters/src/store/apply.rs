@@ -10,7 +10,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
-use super::{leases, ledger, rows, series};
+use super::{leases, ledger, rows, series, unverified};
 
 /// A transaction that writes: on SQLite it is the only writer from its first moment on, or a read
 /// at its start could not be upgraded once somebody else wrote.
@@ -31,6 +31,7 @@ pub(super) async fn apply(db: &DatabaseConnection, commit: &Commit) -> Result<Ap
 
     let written = write_candles(&transaction, commit).await?;
     let settled = settle_ledger(&transaction, commit, before.summary.span).await?;
+    unverified::take_off(&transaction, asset, &commit.answered()).await?;
 
     let summary = &mut after.summary;
     summary.span = settled.span;

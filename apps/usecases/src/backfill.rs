@@ -73,7 +73,15 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
             let asked_again = slots.from(aim.max(grid.floor(listing))).before(closed_until);
             ask_again(run, asked_again).await?;
         }
-        run.fill_gaps(slots.before(closed_until), answered_until, Which::DueOrFailed).await?;
+        let closed = slots.before(closed_until);
+        // Before the holes: a page about what moved in answers for the holes within it as well.
+        let unverified = run.verify(closed).await?;
+        if unverified.are_hopeless() {
+            unverified.into_result()?;
+        } else {
+            let filled = run.fill_gaps(closed, answered_until, Which::DueOrFailed).await;
+            unverified.into_result().and(filled)?;
+        }
     }
     Ok(Outcome::Done)
 }
@@ -82,7 +90,7 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
 async fn ask_again(run: &mut AssetRun<'_>, slots: SlotRange) -> Result<(), Break> {
     run.expect(slots.len());
     for page in pages(slots, run.context.source.page_slots_max()) {
-        run.ingest(page).await.map_err(|unanswered| unanswered.cause)?;
+        run.ingest(page, &mut Vec::new()).await.map_err(|unanswered| unanswered.cause)?;
     }
     Ok(())
 }

@@ -23,6 +23,36 @@ pub(crate) enum Which {
     DueOrFailed,
 }
 
+/// What could not be asked about in one go through many slots.
+#[derive(Default)]
+pub(crate) struct Failures {
+    first: Option<Break>,
+    in_a_row: u32,
+    hopeless: bool,
+}
+
+impl Failures {
+    pub(crate) fn answered(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    pub(crate) fn add(&mut self, failure: Break) {
+        self.in_a_row += 1;
+        self.hopeless = self.in_a_row == FAILURES_IN_A_ROW_MAX || !concerns_one_hole(&failure);
+        self.first.get_or_insert(failure);
+    }
+
+    /// Whether asking about other slots would be in vain, too.
+    pub(crate) fn are_hopeless(&self) -> bool {
+        self.hopeless
+    }
+
+    /// The first failure, if there was one.
+    pub(crate) fn into_result(self) -> Result<(), Break> {
+        self.first.map_or(Ok(()), Err)
+    }
+}
+
 impl AssetRun<'_> {
     /// Asks about the holes among `slots`, and only about them. What lies behind `answered_until`
     /// comes first, so that nothing old keeps the newest candles away; of the rest first what was
@@ -40,27 +70,22 @@ impl AssetRun<'_> {
         let mut wanted = self.wanted(slots, which).await?;
         wanted.sort_by_key(|(slots, cause)| (Reverse(slots.start() >= answered_until), urgency(*cause)));
         self.expect(wanted.iter().map(|(slots, _)| slots.len()).sum());
-        let mut first_failure = None;
-        let mut failures_in_a_row = 0;
+        let mut failures = Failures::default();
         for (slots, cause) in wanted {
-            let Err(unanswered) = self.ask_about(slots).await else {
-                failures_in_a_row = 0;
-                continue;
-            };
-            failures_in_a_row += 1;
-            let failure = self.note_failure(unanswered, cause).await?;
-            let hopeless = failures_in_a_row == FAILURES_IN_A_ROW_MAX || !concerns_one_hole(&failure);
-            first_failure.get_or_insert(failure);
-            if hopeless {
+            match self.ask_about(slots).await {
+                Ok(()) => failures.answered(),
+                Err(unanswered) => failures.add(self.note_failure(unanswered, cause).await?),
+            }
+            if failures.are_hopeless() {
                 break;
             }
         }
-        first_failure.map_or(Ok(()), Err)
+        failures.into_result()
     }
 
     async fn ask_about(&mut self, slots: SlotRange) -> Result<(), Unanswered> {
         for page in pages(slots, self.context.source.page_slots_max()) {
-            self.ingest(page).await?;
+            self.ingest(page, &mut Vec::new()).await?;
         }
         Ok(())
     }

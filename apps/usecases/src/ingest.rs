@@ -1,6 +1,6 @@
 //! One page on its way from the source through the door into the store.
 
-use ohlcv_domain::{Commit, SlotRange, check_page};
+use ohlcv_domain::{Commit, SlotRange, TimeRange, check_page};
 use ohlcv_ports::{SourceError, SourcePage};
 
 use crate::fetch::{AssetRun, Break};
@@ -14,12 +14,17 @@ pub(crate) struct Unanswered {
 }
 
 impl AssetRun<'_> {
-    /// Asks for `slots`, at most one page of them, and commits every answer as it comes.
-    pub(crate) async fn ingest(&mut self, slots: SlotRange) -> Result<(), Unanswered> {
+    /// Asks for `slots`, at most one page of them, and commits every answer as it comes. Adds to
+    /// `lacking` where the exchange said that it has nothing, or nothing that can be stored.
+    pub(crate) async fn ingest(
+        &mut self,
+        slots: SlotRange,
+        lacking: &mut Vec<TimeRange>,
+    ) -> Result<(), Unanswered> {
         let mut left = slots;
         // Ends: every answer takes at least one slot off what is left, or is an error.
         while !left.is_empty() {
-            let answered = self.ingest_answer(left).await;
+            let answered = self.ingest_answer(left, lacking).await;
             let answered = answered.map_err(|cause| Unanswered { slots: left, cause })?;
             self.advance(answered.len());
             left = left.from(answered.end());
@@ -28,7 +33,11 @@ impl AssetRun<'_> {
     }
 
     /// Asks once and commits the answer; returns the slots that it was about.
-    async fn ingest_answer(&mut self, asked: SlotRange) -> Result<SlotRange, Break> {
+    async fn ingest_answer(
+        &mut self,
+        asked: SlotRange,
+        lacking: &mut Vec<TimeRange>,
+    ) -> Result<SlotRange, Break> {
         let page = self.ask(asked).await?;
         let answered = asked.before(page.answered_until);
         if answered.is_empty() {
@@ -41,6 +50,8 @@ impl AssetRun<'_> {
             tracing::warn!(asset = %self.asset, count, "rejected {count} rows of {}, the first as {first}", self.asset);
         }
         let rejected = checked.rejected.clone();
+        let explained = checked.findings.iter().filter(|finding| finding.cause.explains());
+        let explained: Vec<TimeRange> = explained.map(|finding| finding.range).collect();
         let observed_at = self.context.clock.now();
         let commit = Commit::of_page(self.asset, answered, checked, observed_at).map_err(|error| {
             // Cannot happen: the door accounts for every slot it was given; its property test.
@@ -48,6 +59,7 @@ impl AssetRun<'_> {
         })?;
         let applied = self.apply(commit).await?;
         self.gains.add_page(applied, &rejected);
+        lacking.extend(explained);
         Ok(answered)
     }
 

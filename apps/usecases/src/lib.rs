@@ -10,9 +10,10 @@
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
 //!
-//! The fetching ones share four steps, a file each: `extend` puts new slots on the ledger, `audit`
-//! compares ledger and rows, `fill_gaps` works the ledger off, and `ingest` takes one page from the
-//! source through the door into the store. `standing` judges what came of it. All arithmetic is the domain's.
+//! The fetching ones share five steps, a file each: `extend` puts new slots on the ledger, `audit`
+//! compares ledger and rows, `verify` asks again for what came from elsewhere, `fill_gaps` works the
+//! ledger off, and `ingest` takes one page from the source through the door into the store. `standing`
+//! judges what came of it. All arithmetic is the domain's.
 
 mod audit;
 mod backfill;
@@ -33,6 +34,7 @@ mod run_job;
 mod small_limits;
 mod standing;
 mod submit_job;
+mod verify;
 
 pub use backfill::{Backfill, BackfillGoal};
 pub use catch_up::CatchUp;

@@ -74,13 +74,16 @@ async fn judge(
     let listing = summary.listing.or(summary.first).unwrap_or(span.start());
     let grid = Grid::from_first(run.context.policy.interval, listing);
     let holes = run.holes(span).await?;
+    let unverified = run.context.coverage.unverified(run.asset, span, 1).await?;
     let now = run.context.clock.now();
     let unanswered = holes.iter().any(|hole| hole.cause == Cause::Pending);
     // With clocks that cannot be trusted nobody knows, so it is looked at again.
     let behind = run.closed_until(grid).map_or(true, |closed_until| answered_until < closed_until);
     let due = |hole: &Hole| if hole.is_due(now) { Some(now) } else { hole.due() };
     Ok(Standing {
-        lacking: lacking(goal, grid, summary, span, answered_until, all_asked, &holes),
+        lacking: lacking(goal, grid, summary, span, answered_until, all_asked, &holes).or_else(|| {
+            unverified.first().map(|range| format!("{range} moved in and is still to be verified"))
+        }),
         behind: behind || unanswered,
         due: holes.iter().filter(|hole| hole.cause != Cause::Pending).filter_map(due).min(),
     })

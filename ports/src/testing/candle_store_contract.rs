@@ -4,12 +4,13 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use ohlcv_ports::{CandleStore, Coverage, testing::MemoryStore};
+//! use ohlcv_ports::testing::{MemoryStore, candle_store_contract::MarkUnverified};
+//! use ohlcv_ports::{CandleStore, Coverage};
 //!
-//! /// An empty store of 12h candles, and what has to live as long as it (a directory, a server).
-//! async fn memory() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, impl Sized) {
+//! /// An empty store of 12h candles, and who marks slots in it; that lives as long as the test.
+//! async fn memory() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
 //!     let store = Arc::new(MemoryStore::new());
-//!     (Arc::clone(&store) as Arc<dyn CandleStore>, store as Arc<dyn Coverage>, ())
+//!     (Arc::<MemoryStore>::clone(&store), Arc::<MemoryStore>::clone(&store), store)
 //! }
 //!
 //! ohlcv_ports::candle_store_contract!(memory);
@@ -23,11 +24,14 @@ mod changes;
 mod ledger;
 mod reading;
 mod summaries;
+mod unverified;
 mod writing;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ohlcv_domain::{
     Applied, Asset, Candle, Cause, Commit, Finding, Grid, Hole, Interval, Ohlc, SlotRange, Summary,
     TimeRange, Timestamp, TradeDetails, gaps,
@@ -37,6 +41,7 @@ pub use changes::*;
 pub use ledger::*;
 pub use reading::*;
 pub use summaries::*;
+pub use unverified::*;
 pub use writing::*;
 
 use crate::{CandleStore, Coverage, Take};
@@ -48,12 +53,21 @@ pub struct StoreUnderTest {
     pub candles: Arc<dyn CandleStore>,
     /// Its ledger and summaries.
     pub coverage: Arc<dyn Coverage>,
+    /// Who marks slots in it.
+    pub marks: Arc<dyn MarkUnverified>,
+}
+
+/// Marks slots of a store as unverified, which no port does: only a migration that moves rows in.
+#[async_trait]
+pub trait MarkUnverified: Debug + Send + Sync {
+    /// Marks the slots of a range, which are not marked yet.
+    async fn mark_unverified(&self, asset: Asset, range: TimeRange);
 }
 
 /// Expands to one test per case of the contract. Takes the path of an
-/// `async fn() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, impl Sized)` that makes an empty store
-/// of 12h candles and what has to outlive the test. The calling crate needs `tokio` with `macros`
-/// and `rt`.
+/// `async fn() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>)` that makes an
+/// empty store of 12h candles and who marks slots in it; the latter is kept until the test ends. The
+/// calling crate needs `tokio` with `macros` and `rt`.
 #[macro_export]
 macro_rules! candle_store_contract {
     ($fresh:path) => {
@@ -99,6 +113,14 @@ macro_rules! candle_store_contract {
             counting_a_sound_series_anew_changes_nothing,
             summaries_are_sorted_by_name,
             the_backfill_is_noted_before_and_after_the_first_commit,
+            // unverified
+            marked_slots_are_listed_whole_and_in_order_up_to_the_limit,
+            an_answer_takes_the_mark_off_what_was_asked_about,
+            an_answer_in_the_middle_leaves_the_mark_on_both_sides,
+            an_answer_that_there_is_nothing_takes_the_mark_off_and_no_row_away,
+            slots_without_an_answer_keep_their_mark,
+            an_answer_that_only_verifies_is_not_logged_as_a_change,
+            the_marks_of_each_asset_are_taken_off_by_themselves,
             // changes
             every_write_that_changes_something_is_logged_in_order,
             a_write_that_changes_nothing_is_not_logged,
@@ -114,8 +136,8 @@ macro_rules! candle_store_contract {
         $(
             #[::tokio::test]
             async fn $case() {
-                let (candles, coverage, _guard) = $fresh().await;
-                let store = $crate::testing::candle_store_contract::StoreUnderTest { candles, coverage };
+                let (candles, coverage, marks) = $fresh().await;
+                let store = $crate::testing::candle_store_contract::StoreUnderTest { candles, coverage, marks };
                 $crate::testing::candle_store_contract::$case(&store).await;
             }
         )+
@@ -229,6 +251,16 @@ impl StoreUnderTest {
     /// All holes of BTC.
     async fn holes(&self) -> Vec<Hole> {
         self.coverage.holes(btc(), TimeRange::ALL, NO_LIMIT).await.unwrap()
+    }
+
+    /// Marks slots `from` to `to` of BTC as unverified.
+    async fn mark(&self, from: i64, to: i64) {
+        self.marks.mark_unverified(btc(), time(from, to)).await;
+    }
+
+    /// All unverified slots of BTC.
+    async fn unverified(&self) -> Vec<TimeRange> {
+        self.coverage.unverified(btc(), TimeRange::ALL, NO_LIMIT).await.unwrap()
     }
 
     /// The summary of BTC, which something was written about.

@@ -10,6 +10,7 @@ use ohlcv_domain::{
     TimeRange, Timestamp, answered_until, changed_holes, settle_holes, slots_between, without_stored,
 };
 
+use super::candle_store_contract::MarkUnverified;
 use crate::{CandleStore, Coverage, StoreError, Take};
 
 /// A [`CandleStore`] and [`Coverage`] that keeps everything in memory and never fails.
@@ -47,6 +48,8 @@ struct Series {
     // Ascending and disjoint, all inside the summary's span.
     holes: Vec<Hole>,
     changes: Vec<Change>,
+    // Ascending and disjoint.
+    unverified: Vec<TimeRange>,
     summary: Summary,
 }
 
@@ -63,6 +66,14 @@ impl MemoryStore {
         if let Some(series) = self.series().get_mut(&asset) {
             series.rows.retain(|open_time, _| !range.contains(*open_time));
         }
+    }
+
+    /// Marks the slots of a range as unverified, as a move from another service would.
+    pub fn mark_unverified(&self, asset: Asset, range: TimeRange) {
+        let mut series = self.series();
+        let marks = &mut series.entry(asset).or_insert_with(|| Series::new(asset)).unverified;
+        *marks = marks.iter().flat_map(|mark| mark.without([range])).chain([range]).collect();
+        marks.sort_by_key(|mark| mark.start());
     }
 
     fn series(&self) -> MutexGuard<'_, BTreeMap<Asset, Series>> {
@@ -157,6 +168,19 @@ impl Coverage for MemoryStore {
         }))
     }
 
+    async fn unverified(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        limit: u64,
+    ) -> Result<Vec<TimeRange>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.read(asset, |series| {
+            let overlapping = series.unverified.iter().filter(|mark| mark.intersection(range).is_some());
+            overlapping.take(limit).copied().collect()
+        }))
+    }
+
     async fn record_backfill(
         &self,
         asset: Asset,
@@ -166,6 +190,13 @@ impl Coverage for MemoryStore {
         let mut series = self.series();
         series.entry(asset).or_insert_with(|| Series::new(asset)).summary.backfill = state;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl MarkUnverified for MemoryStore {
+    async fn mark_unverified(&self, asset: Asset, range: TimeRange) {
+        Self::mark_unverified(self, asset, range);
     }
 }
 
@@ -181,7 +212,13 @@ impl Series {
             candles: 0,
             backfill: BackfillState::default(),
         };
-        Self { rows: BTreeMap::new(), holes: Vec::new(), changes: Vec::new(), summary }
+        Self {
+            rows: BTreeMap::new(),
+            holes: Vec::new(),
+            changes: Vec::new(),
+            unverified: Vec::new(),
+            summary,
+        }
     }
 
     fn apply(&mut self, commit: &Commit) -> Applied {
@@ -195,6 +232,9 @@ impl Series {
             let seq = self.changes.last().map_or(0, |change| change.seq) + 1;
             self.changes.push(Change { seq, range, at: commit.observed_at() });
         }
+        let answered = commit.answered();
+        let left = self.unverified.iter().flat_map(|mark| mark.without(answered.iter().copied()));
+        self.unverified = left.collect();
         self.summarise(commit, applied);
         applied
     }

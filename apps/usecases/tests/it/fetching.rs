@@ -11,5 +11,6 @@ mod one_bad_hole;
 mod side_by_side;
 mod standing;
 mod stopping;
+mod unverified;
 mod vanished_rows;
 mod waits;

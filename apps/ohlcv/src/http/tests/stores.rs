@@ -79,6 +79,10 @@ impl Coverage for BrokenStore {
         self.fail().await
     }
 
+    async fn unverified(&self, _: Asset, _: TimeRange, _: u64) -> Result<Vec<TimeRange>, StoreError> {
+        self.fail().await
+    }
+
     async fn record_backfill(
         &self,
         _: Asset,
