@@ -183,7 +183,9 @@ async fn a_thousand_triggers_at_once_end_or_are_refused(backend: Backend) {
     const MEMORY_KIB_MAX: u64 = 200 * 1024;
     let market = market(&["BTC"], Duration::ZERO).await;
     let database = TestDatabase::new(backend).await;
-    let program = program(&database, &market, "BTC").with("INITIAL_BACKFILL_DAYS", "100");
+    let program = program(&database, &market, "BTC")
+        .with("INITIAL_BACKFILL_DAYS", "100")
+        .with("LEASE_SECONDS", "20");
     let mut running = program.start(&["run"]);
     let url = running.url();
     let mut connections = Vec::new();
@@ -226,7 +228,7 @@ async fn a_thousand_triggers_at_once_end_or_are_refused(backend: Backend) {
 async fn a_backfill_in_a_shell_is_seen_as_a_job(backend: Backend) {
     let market = market(&["BTC"], Duration::from_millis(100)).await;
     let database = TestDatabase::new(backend).await;
-    let program = program(&database, &market, "BTC");
+    let program = program(&database, &market, "BTC").with("LEASE_SECONDS", "20");
     let mut api = program.start(&["serve"]);
     let url = api.url();
     let mut backfill = program.start(&["backfill", "--days", "2000"]);
