@@ -9,6 +9,7 @@ use sea_orm_migration::sea_orm::{
 
 mod m20261122_000001_candles_and_coverage;
 mod m20261122_000002_leases;
+mod m20261124_000004_request_budget;
 
 #[derive(Debug)]
 struct Migrator;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_candles_and_coverage::Migration),
             Box::new(m20261122_000002_leases::Migration),
+            Box::new(m20261124_000004_request_budget::Migration),
         ]
     }
 }

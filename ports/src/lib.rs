@@ -9,6 +9,7 @@
 //! | [`CandleStore`] | the stored candles | SQLite, PostgreSQL, `testing::MemoryStore` |
 //! | [`Coverage`] | the ledger of holes, the summaries | the same |
 //! | [`Leases`] | who works on what | SQLite, PostgreSQL |
+//! | [`RequestBudget`] | how much the exchange may be asked | SQLite, PostgreSQL |
 //! | [`Clock`] | the local clock | the system's, `testing::PausedClock` |
 //!
 //! Feature `mock` gives mockall mocks (`MockCandleSource`, …) to ask "was asked exactly this";
@@ -19,6 +20,7 @@ mod candle_store;
 mod clock;
 mod coverage;
 mod leases;
+mod request_budget;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -37,3 +39,6 @@ pub use coverage::MockCoverage;
 pub use leases::Leases;
 #[cfg(feature = "mock")]
 pub use leases::MockLeases;
+#[cfg(feature = "mock")]
+pub use request_budget::MockRequestBudget;
+pub use request_budget::{Paused, RequestBudget, Reservation};

@@ -33,7 +33,7 @@ const NOT_IN_PORTS: [&str; 11] = [
     "uuid",
 ];
 /// Every port.
-const PORTS: [&str; 5] = ["CandleSource", "CandleStore", "Clock", "Coverage", "Leases"];
+const PORTS: [&str; 6] = ["CandleSource", "CandleStore", "Clock", "Coverage", "Leases", "RequestBudget"];
 
 #[test]
 fn adapters_are_named_where_the_program_is_wired_and_nowhere_else() {
