@@ -133,8 +133,11 @@ impl Client {
         decode: fn(&[u8]) -> Result<T, BodyError>,
     ) -> Result<T, CallError> {
         let pause_max = self.limits.wait_max;
-        let pass =
-            self.budget.acquire(request.weight, urgency, pause_max).await.map_err(|halt| self.halted(halt))?;
+        let pass = self
+            .budget
+            .acquire(request.weight, urgency, pause_max)
+            .await
+            .map_err(|halt| self.halted(halt))?;
         let mut retries = Retries::begin(&self.limits);
         let mut outcome = self.attempt(pass, request, decode, retries.attempts()).await;
         loop {
@@ -155,8 +158,11 @@ impl Client {
             }
             tokio::time::sleep(delay).await;
             let pause_max = self.limits.wait_max.min(retries.time_left());
-            let pass =
-                self.budget.acquire(request.weight, urgency, pause_max).await.map_err(|halt| self.halted(halt))?;
+            let pass = self
+                .budget
+                .acquire(request.weight, urgency, pause_max)
+                .await
+                .map_err(|halt| self.halted(halt))?;
             outcome = self.attempt(pass, request, decode, retries.attempts()).await;
         }
     }

@@ -123,8 +123,9 @@ impl CallError {
         let (failure, host, attempts, elapsed) = match self {
             Self::Paused { until, reason } => return SourceError::RateLimited { until, reason },
             Self::Unreserved(error) => {
-                let reason =
-                    format!("it was not asked, for the request budget in the database cannot be used: {error}");
+                let reason = format!(
+                    "it was not asked, for the request budget in the database cannot be used: {error}"
+                );
                 return SourceError::Unavailable { reason, source: Some(Box::new(error)) };
             }
             Self::Failed { failure, host, attempts, elapsed } => (failure, host, attempts, elapsed),

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn failures_are_told_apart_by_what_the_operator_can_do() {
-        let status = |status: u16| Failure::Status { status, code: None, said: String::new(), retry_after: None };
+        let status =
+            |status: u16| Failure::Status { status, code: None, said: String::new(), retry_after: None };
         let no_answer = |kind| Failure::NoAnswer { kind, cause: String::new() };
         assert_eq!([429, 418, 403].map(|code| name(&status(code))), ["rate_limited"; 3]);
         assert_eq!([400, 404, 451].map(|code| name(&status(code))), ["refused"; 3]);

@@ -103,9 +103,11 @@ impl Share {
     /// used where it was too much.
     fn wanted(&self, held: Option<&Held>, now: Instant) -> u32 {
         let Some(held) = held else { return WEIGHT_MAX };
-        let used = held.granted - held.left;
-        let used_up = held.closes > now || held.left == 0;
-        let wanted = if used_up { held.granted.saturating_mul(2) } else { used.next_multiple_of(WEIGHT_MAX) };
+        let wanted = if held.closes > now {
+            held.granted.saturating_mul(2)
+        } else {
+            (held.granted - held.left).next_multiple_of(WEIGHT_MAX)
+        };
         wanted.clamp(WEIGHT_MAX, self.usable_max)
     }
 }

@@ -147,7 +147,10 @@ impl BinanceSource {
     }
 
     async fn klines(&self, query: KlinesQuery) -> Result<Vec<KlineRow>, SourceError> {
-        self.client.klines(&query, self.urgency).await.map_err(|error| error.into_source_error(Some(&query.symbol)))
+        self.client
+            .klines(&query, self.urgency)
+            .await
+            .map_err(|error| error.into_source_error(Some(&query.symbol)))
     }
 }
 

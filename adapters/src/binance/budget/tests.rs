@@ -158,7 +158,11 @@ async fn who_stops_waiting_leaves_the_budget_whole() {
     let budget = budget(10, Duration::ZERO, 1);
     drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
     for _ in 0..20 {
-        assert!(tokio::time::timeout(Duration::from_millis(10), budget.acquire(2, Patient, PATIENT)).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), budget.acquire(2, Patient, PATIENT))
+                .await
+                .is_err()
+        );
     }
     assert!(tokio::time::timeout(Duration::from_secs(21), budget.acquire(2, Patient, PATIENT)).await.is_ok());
 }
@@ -198,7 +202,9 @@ async fn an_urgent_request_goes_before_a_patient_one_that_waits_for_weight() {
     drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
     let patient = {
         let budget = Arc::clone(&budget);
-        tokio::spawn(async move { budget.acquire(2, Patient, PATIENT).await.map(|_| Instant::now()).unwrap() })
+        tokio::spawn(
+            async move { budget.acquire(2, Patient, PATIENT).await.map(|_| Instant::now()).unwrap() },
+        )
     };
     tokio::time::sleep(Duration::from_secs(5)).await;
     drop(budget.acquire(2, Urgent, PATIENT).await.unwrap());

@@ -137,7 +137,9 @@ async fn a_pause_is_told_to_all_and_holds_here_even_if_that_fails() {
         let mut shared = MockRequestBudget::new();
         shared
             .expect_pause()
-            .withf(|exchange, length, reason| (exchange, *length, reason) == ("an exchange", 30 * SECOND, "banned"))
+            .withf(|exchange, length, reason| {
+                (exchange, *length, reason) == ("an exchange", 30 * SECOND, "banned")
+            })
             .times(1)
             .returning(move |_, _, _| if works { Ok(()) } else { Err(too_slow()) });
         shared.expect_reserve().returning(|_, weight, _| Ok(granted(weight, Duration::ZERO)));
