@@ -1,19 +1,21 @@
 //! One request budget and one ban for all processes on a database, also after they were killed.
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ohlcv_adapters::SystemClock;
+use ohlcv_adapters::binance::{BinanceConfig, BinanceLimits, BinanceSource};
 use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::Interval;
-use ohlcv_ports::{Clock, Paused, RequestBudget, Reservation};
+use ohlcv_ports::{CandleSource, Clock, Paused, RequestBudget, Reservation, SourceError};
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::fake_binance::{Fault, Options, Request, Target};
 use ohlcv_tests::process::{Program, said};
 use tokio::task::JoinSet;
 
-use crate::market::{HALF_DAY, Market, asset, candles};
+use crate::market::{HALF_DAY, Market, NOON, asset, candles};
 
 ohlcv_tests::on_each_database!(
     processes_together_get_the_budget_and_no_more,
@@ -23,6 +25,7 @@ ohlcv_tests::on_each_database!(
     nobody_waits_in_a_queue_without_end,
     a_ban_is_obeyed_by_the_next_process_after_a_kill,
     two_processes_at_once_keep_to_one_budget,
+    nothing_is_asked_while_the_database_is_away,
 );
 
 const EXCHANGE: &str = "api.example";
@@ -212,6 +215,33 @@ async fn two_processes_at_once_keep_to_one_budget(backend: Backend) {
     // Each of them alone could have been as fast.
     let took = requests.last().unwrap().received - requests[0].received;
     assert!(took > SECOND * (weight / 2 - 4), "{took:?} for {weight}");
+}
+
+async fn nothing_is_asked_while_the_database_is_away(backend: Backend) {
+    let market = Market::new(HALF_DAY, &["BTC"], NOON, 5).await;
+    let ([store, other], _database) = two_stores(backend).await;
+    let config = BinanceConfig {
+        base_url: market.exchange.url(),
+        quote: asset("USDT"),
+        weight_per_minute: 6_000,
+        request_delay: Duration::ZERO,
+        concurrent_requests_max: NonZeroUsize::MIN,
+        limits: BinanceLimits::default(),
+    };
+    let local = Arc::clone(&market.local);
+    let source = BinanceSource::new(config, local).unwrap().sharing(Arc::<SqlStore>::clone(&store));
+    source.server_time().await.unwrap();
+    // A pause is in the row before the answer that demands it is given back.
+    market.exchange.inject_on(Target::Any, Fault::Banned { lasts: 3_600 * SECOND, with_header: true }, 1);
+    assert!(matches!(source.server_time().await, Err(SourceError::RateLimited { .. })));
+    assert!(other.paused(&source.exchange()).await.unwrap().is_some());
+    market.exchange.clear_requests();
+    store.close().await;
+    let fresh = source.sharing(store);
+    let error = fresh.server_time().await.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("the request budget in the database cannot be used"), "{error}");
+    assert_eq!(market.exchange.requests().len(), 0);
 }
 
 fn weight_within(requests: &[Request], first: &Request, window: Duration) -> u32 {

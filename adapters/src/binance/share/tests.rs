@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
+use async_trait::async_trait;
 use ohlcv_ports::MockRequestBudget;
+use tokio::task::JoinSet;
 
 use super::super::budget::{Budget, Halt, Urgency};
 use super::*;
@@ -172,4 +174,66 @@ async fn reservations_that_come_too_late_are_dropped_and_at_some_point_complaine
     shared.expect_reserve().times(5).returning(move |_, _, _| Ok(late()));
     let hopeless = budget(shared, Duration::ZERO);
     assert!(matches!(start(&hopeless).await, Err(Halt::Unreserved(StoreError::Unavailable { .. }))));
+}
+
+/// The timeline that the store keeps, for a budget of 6000, answered after a while.
+#[derive(Debug)]
+struct Timeline(tokio::sync::Mutex<Instant>);
+
+#[async_trait]
+impl RequestBudget for Timeline {
+    async fn reserve(&self, _: &str, weight: u32, _: u32) -> Result<Reservation, StoreError> {
+        let (weight, asked) = (weight.min(100), Instant::now());
+        sleep(Duration::from_millis(4)).await;
+        let mut reserved_until = self.0.lock().await;
+        let opens_in = reserved_until.saturating_duration_since(Instant::now());
+        *reserved_until =
+            Instant::now() + opens_in + Duration::from_millis((u64::from(weight) * 61_010).div_ceil(5_900));
+        drop(reserved_until);
+        sleep(Duration::from_millis(4)).await;
+        Ok(Reservation::Granted {
+            weight,
+            opens_in,
+            closes_in: (opens_in + SECOND).saturating_sub(asked.elapsed()),
+        })
+    }
+
+    async fn pause(&self, _: &str, _: Duration, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn paused(&self, _: &str) -> Result<Option<Paused>, StoreError> {
+        sleep(Duration::from_millis(4)).await;
+        Ok(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_together_use_nearly_all_of_a_budget_and_no_minute_sees_more() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    for processes in [1, 2, 5] {
+        let timeline = Arc::new(Timeline(tokio::sync::Mutex::new(Instant::now())));
+        let end = Instant::now() + 4 * MINUTE;
+        let mut tasks = JoinSet::new();
+        for _ in 0..processes {
+            let shared: Arc<dyn RequestBudget> = Arc::<Timeline>::clone(&timeline);
+            let share = Share::new(shared, "an exchange".to_owned(), PER_MINUTE, Duration::ZERO);
+            let budget = Budget::new(PER_MINUTE, Duration::ZERO, NonZeroUsize::new(10).unwrap(), Some(share));
+            tasks.spawn(async move {
+                let mut starts = Vec::new();
+                while Instant::now() < end {
+                    start(&budget).await.unwrap();
+                    starts.push(Instant::now());
+                }
+                starts
+            });
+        }
+        let mut starts: Vec<Instant> = tasks.join_all().await.into_iter().flatten().collect();
+        starts.sort();
+        let within = |at: usize| starts.partition_point(|start| *start <= starts[at] + MINUTE) - at;
+        let most = (0..starts.len()).map(within).max().unwrap() * 2;
+        assert!(most <= 6_000, "{most} by {processes}");
+        let used = starts.len() * 2 / 4;
+        assert!(used >= 6_000 * 95 / 100, "{used} a minute by {processes}");
+    }
 }
