@@ -70,10 +70,11 @@ async fn processes_together_get_the_budget_and_no_more(backend: Backend) {
     // They open one after the other, so until the last one opens all the others are used up.
     let (last, last_weight) = *opened.last().unwrap();
     let span = last - opened[0].0;
-    let used = f64::from(weight - last_weight) * 60.0 / span.as_secs_f64();
     // Answers take a moment, so the span is not known to the millisecond.
-    assert!(used <= f64::from(PER_MINUTE), "{used} a minute");
-    assert!(used >= f64::from(PER_MINUTE) * 0.93, "{used} a minute");
+    let allowed = |span: Duration| f64::from(PER_MINUTE) / 60.0 * span.as_secs_f64();
+    let used = f64::from(weight - last_weight);
+    assert!(used <= allowed(span + SECOND / 4), "{used} in {span:?}");
+    assert!(used >= allowed(span) * 0.9, "{used} in {span:?}");
     let small = opened.iter().filter(|(_, weight)| *weight == 2).count();
     assert!((opened.len() * 2 / 5..=opened.len() * 3 / 5).contains(&small), "who wants little is served too");
 }
@@ -100,7 +101,7 @@ async fn a_pause_is_seen_by_all_and_never_shortened(backend: Backend) {
 async fn nothing_is_reserved_while_a_pause_holds(backend: Backend) {
     let ([one, other], database) = two_stores(backend).await;
     assert!(matches!(one.reserve(EXCHANGE, 2, 600).await.unwrap(), Reservation::Granted { weight: 2, .. }));
-    one.pause(EXCHANGE, 700 * SECOND / 1_000, "banned").await.unwrap();
+    one.pause(EXCHANGE, 3 * SECOND, "banned").await.unwrap();
     let row = "SELECT CAST(reserved_until_ms AS TEXT) AS until FROM request_budget";
     let reserved_until = async || database.query(row).await[0].try_get::<String>("", "until").unwrap();
     let before = reserved_until().await;
@@ -134,14 +135,21 @@ async fn nobody_waits_in_a_queue_without_end(backend: Backend) {
     let ([one, other], _database) = two_stores(backend).await;
     // The smallest budget: a request takes a quarter of a minute.
     let mut opens = Duration::ZERO;
-    for _ in 0..4 {
-        let reservation = one.reserve(EXCHANGE, 2, 10).await.unwrap();
-        let Reservation::Granted { opens_in, .. } = reservation else { panic!("{reservation:?}") };
-        assert!(opens_in >= opens && opens_in <= 60 * SECOND, "{opens_in:?}");
-        opens = opens_in;
+    for granted in 0..6 {
+        match one.reserve(EXCHANGE, 2, 10).await.unwrap() {
+            Reservation::Granted { opens_in, .. } => {
+                assert!(opens_in >= opens && opens_in <= 60 * SECOND, "{opens_in:?}");
+                opens = opens_in;
+            }
+            Reservation::Wait(left) => {
+                assert!(granted >= 4 && left < 16 * SECOND, "{left:?} after {granted}");
+                assert!(matches!(other.reserve(EXCHANGE, 2, 10).await.unwrap(), Reservation::Wait(_)));
+                return;
+            }
+            Reservation::Paused(paused) => panic!("{paused:?}"),
+        }
     }
-    let Reservation::Wait(left) = other.reserve(EXCHANGE, 2, 10).await.unwrap() else { panic!("it is full") };
-    assert!(left > Duration::ZERO && left < 16 * SECOND, "{left:?}");
+    panic!("the queue has no end");
 }
 
 /// Eight years of candles in six pages for each of two assets, at the real time.
