@@ -167,7 +167,6 @@ fn program(database: &TestDatabase, market: &Market) -> Program {
         .with("BINANCE_REQUEST_DELAY_MS", "0")
         .with("TRACKED_ASSETS", "BTC,ETH")
         .with("INITIAL_BACKFILL_DAYS", "2900")
-        .with("LEASE_SECONDS", "1")
 }
 
 async fn a_ban_is_obeyed_by_the_next_process_after_a_kill(backend: Backend) {
