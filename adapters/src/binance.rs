@@ -1,16 +1,19 @@
 //! Candles over Binance's REST API.
 //!
 //! A raw client with methods named as the endpoints, and [`BinanceSource`], which translates it to
-//! the port. One `BinanceSource` is meant for one process: its budget of request weight, and any
-//! pause that the exchange demands, hold for all tasks that share it.
+//! the port. One `BinanceSource` and its clones are meant for one process: its budget of request
+//! weight, and any pause that the exchange demands, hold for all tasks that share it. Processes that
+//! share a `RequestBudget` share those too.
 
 mod budget;
 mod client;
 mod error;
+mod metrics;
 mod model;
 mod parse;
 mod query;
 mod retry;
+mod share;
 mod source;
 
 pub use error::BinanceConfigError;

@@ -1,6 +1,7 @@
 //! The store on SQLite and PostgreSQL.
 
 mod apply;
+mod budget;
 mod connect;
 mod error;
 mod installation;
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use ohlcv_domain::{
     Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Fence, Hole, Summary, TimeRange,
 };
-use ohlcv_ports::{CandleStore, Coverage, Leases, StoreError, Take};
+use ohlcv_ports::{CandleStore, Coverage, Leases, Paused, RequestBudget, Reservation, StoreError, Take};
 use sea_orm::{DatabaseConnection, DbErr};
 
 pub use connect::connect;
@@ -177,6 +178,29 @@ impl Leases for SqlStore {
             leases::release(&self.db, fence).await
         })
         .await
+    }
+}
+
+#[async_trait]
+impl RequestBudget for SqlStore {
+    async fn reserve(&self, exchange: &str, weight: u32, per_minute: u32) -> Result<Reservation, StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = self.turn().await;
+            budget::reserve(&self.db, exchange, weight, per_minute).await
+        })
+        .await
+    }
+
+    async fn pause(&self, exchange: &str, length: Duration, reason: &str) -> Result<(), StoreError> {
+        within(STATEMENT_TIME_MAX, async {
+            let _turn = self.turn().await;
+            budget::pause(&self.db, exchange, length, reason).await
+        })
+        .await
+    }
+
+    async fn paused(&self, exchange: &str) -> Result<Option<Paused>, StoreError> {
+        within(STATEMENT_TIME_MAX, budget::paused(&self.db, exchange)).await
     }
 }
 

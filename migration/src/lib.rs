@@ -11,6 +11,7 @@ mod m20261121_000001_reference_service;
 mod m20261122_000001_candles_and_coverage;
 mod m20261122_000002_leases;
 mod m20261124_000003_unverified;
+mod m20261124_000004_request_budget;
 mod m20261124_000005_jobs;
 
 #[derive(Debug)]
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_candles_and_coverage::Migration),
             Box::new(m20261122_000002_leases::Migration),
             Box::new(m20261124_000003_unverified::Migration),
+            Box::new(m20261124_000004_request_budget::Migration),
             Box::new(m20261124_000005_jobs::Migration),
         ]
     }

@@ -10,6 +10,7 @@
 //! | [`Coverage`] | the ledger of holes, the summaries | the same |
 //! | [`Leases`] | who works on what | SQLite, PostgreSQL |
 //! | [`Jobs`], [`JobQueue`] | jobs, for those who ask for them and those who do them | the same |
+//! | [`RequestBudget`] | how much the exchange may be asked | SQLite, PostgreSQL |
 //! | [`Clock`] | the local clock | the system's, `testing::PausedClock` |
 //!
 //! Feature `mock` gives mockall mocks (`MockCandleSource`, …) to ask "was asked exactly this";
@@ -23,6 +24,7 @@ mod job;
 mod job_queue;
 mod jobs;
 mod leases;
+mod request_budget;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -48,3 +50,6 @@ pub use jobs::{Cancelling, Jobs, Submitted};
 pub use leases::Leases;
 #[cfg(feature = "mock")]
 pub use leases::MockLeases;
+#[cfg(feature = "mock")]
+pub use request_budget::MockRequestBudget;
+pub use request_budget::{Paused, RequestBudget, Reservation};

@@ -3,6 +3,7 @@
 mod api;
 mod backfill;
 mod binance_client;
+mod budget;
 mod closing;
 mod decimals;
 mod healing;

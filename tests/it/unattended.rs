@@ -183,9 +183,8 @@ async fn a_thousand_triggers_at_once_end_or_are_refused(backend: Backend) {
     const MEMORY_KIB_MAX: u64 = 200 * 1024;
     let market = market(&["BTC"], Duration::ZERO).await;
     let database = TestDatabase::new(backend).await;
-    let program = program(&database, &market, "BTC")
-        .with("INITIAL_BACKFILL_DAYS", "100")
-        .with("LEASE_SECONDS", "20");
+    let program =
+        program(&database, &market, "BTC").with("INITIAL_BACKFILL_DAYS", "100").with("LEASE_SECONDS", "20");
     let mut running = program.start(&["run"]);
     let url = running.url();
     let mut connections = Vec::new();

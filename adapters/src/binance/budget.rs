@@ -1,12 +1,15 @@
-//! The pace of requests: weight, spacing, concurrency, and pauses that hold for everybody.
+//! The pace of requests: weight, spacing, concurrency, precedence, and pauses that hold for everybody.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use leaky_bucket::RateLimiter;
+use ohlcv_ports::{Paused, StoreError};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
+
+use super::share::{Held, Share};
 
 /// The smallest budget that is taken: a handful of requests a minute. With less, the burst that one
 /// request needs would leave next to nothing to flow.
@@ -22,6 +25,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(3 * 24 * 3600);
 /// one after the other.
 const LONGER_PAUSE_NEWS_MIN: Duration = Duration::from_secs(20);
 
+/// A pause shorter than this is no news either: what a shared budget still knows of one that is over
+/// here.
+const PAUSE_NEWS_MIN: Duration = Duration::from_millis(500);
+
 /// How often the bucket is refilled at most, per minute.
 const REFILLS_PER_MINUTE_MAX: u32 = 240;
 
@@ -30,11 +37,31 @@ const REFILLS_PER_MINUTE_MAX: u32 = 240;
 pub(crate) struct Budget {
     bucket: RateLimiter,
     in_flight: Semaphore,
-    // Whoever holds it is the next to start; it keeps when the latest request started. It hands
-    // itself on in the order of asking, so nobody starves.
-    turnstile: Mutex<Option<Instant>>,
+    // Whoever holds it is the next to start. It hands itself on in the order of asking.
+    turnstile: Mutex<Turn>,
+    // Of the patient ones one at a time stands at the turnstile, also in the order of asking.
+    patient: Mutex<()>,
+    // How many urgent ones wait: no patient one starts before them.
+    urgent: watch::Sender<usize>,
     pause: watch::Sender<Option<Pause>>,
     delay: Duration,
+    share: Option<Share>,
+}
+
+/// What the next to start has to know.
+#[derive(Debug, Default)]
+struct Turn {
+    latest_start: Option<Instant>,
+    held: Option<Held>,
+}
+
+/// Who goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Starts when no urgent request waits.
+    Patient,
+    /// Somebody waits for the answer.
+    Urgent,
 }
 
 #[derive(Debug)]
@@ -49,23 +76,50 @@ pub(crate) struct Pass<'a> {
     _permit: Option<SemaphorePermit<'a>>,
 }
 
-/// Nothing may be asked for so long that waiting is the caller's decision.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Paused {
-    pub(crate) left: Duration,
-    pub(crate) reason: String,
+/// Why a request may not start.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Nothing may be asked for so long that waiting is the caller's decision.
+    Paused(Paused),
+    /// It is not known whether anything may be asked.
+    Unreserved(StoreError),
+}
+
+/// One urgent request that waits, for as long as this lives.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn begin(urgent: &'a watch::Sender<usize>) -> Self {
+        urgent.send_modify(|waiting| *waiting += 1);
+        Self(urgent)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 impl Budget {
     /// At most `weight_per_minute` in any 60 s ([`WEIGHT_PER_MINUTE_MIN`] is taken if it is less),
-    /// `delay` between two starts, `in_flight_max` requests under way.
-    pub(crate) fn new(weight_per_minute: u32, delay: Duration, in_flight_max: NonZeroUsize) -> Self {
+    /// `delay` between two starts, `in_flight_max` requests under way; what others have used of the
+    /// `share` counts.
+    pub(crate) fn new(
+        weight_per_minute: u32,
+        delay: Duration,
+        in_flight_max: NonZeroUsize,
+        share: Option<Share>,
+    ) -> Self {
         Self {
             bucket: bucket(weight_per_minute),
             in_flight: Semaphore::new(in_flight_max.get().min(Semaphore::MAX_PERMITS)),
-            turnstile: Mutex::new(None),
+            turnstile: Mutex::default(),
+            patient: Mutex::default(),
+            urgent: watch::Sender::new(0),
             pause: watch::Sender::new(None),
             delay,
+            share,
         }
     }
 
@@ -73,12 +127,27 @@ impl Budget {
     ///
     /// Waits for the pace as long as it takes, but for no pause that has more than `pause_max`
     /// left, also if it begins while this waits.
-    pub(crate) async fn acquire(&self, weight: u32, pause_max: Duration) -> Result<Pass<'_>, Paused> {
+    pub(crate) async fn acquire(
+        &self,
+        weight: u32,
+        urgency: Urgency,
+        pause_max: Duration,
+    ) -> Result<Pass<'_>, Halt> {
         tokio::select! {
             // The pause first: nobody starts into one that began at the same instant.
             biased;
-            paused = self.paused_beyond(pause_max) => Err(paused),
-            pass = self.queue(weight) => Ok(pass),
+            paused = self.paused_beyond(pause_max) => Err(Halt::Paused(paused)),
+            pass = self.queue(weight, urgency) => pass.map_err(Halt::Unreserved),
+        }
+    }
+
+    /// [`Budget::pause`], also for the processes that share the budget; they have been told when this
+    /// returns.
+    pub(crate) async fn pause_all(&self, length: Duration, reason: &str) {
+        self.pause(length, reason);
+        let Some(share) = &self.share else { return };
+        if let Err(error) = share.pause(length.min(PAUSE_MAX), reason).await {
+            warn!("other processes were not told that the exchange must not be asked: {error}");
         }
     }
 
@@ -92,7 +161,8 @@ impl Budget {
             if until <= held_until {
                 return false;
             }
-            news = held_until == now || until - held_until >= LONGER_PAUSE_NEWS_MIN;
+            let news_min = if held_until == now { PAUSE_NEWS_MIN } else { LONGER_PAUSE_NEWS_MIN };
+            news = until - held_until >= news_min;
             *pause = Some(Pause { until, reason: reason.to_owned() });
             true
         });
@@ -126,21 +196,65 @@ impl Budget {
         }
     }
 
-    async fn queue(&self, weight: u32) -> Pass<'_> {
+    /// Urgent requests first, and among equals in the order of asking.
+    async fn queue(&self, weight: u32, urgency: Urgency) -> Result<Pass<'_>, StoreError> {
+        if urgency == Urgency::Urgent {
+            let _waiting = Waiting::begin(&self.urgent);
+            return self.turn(weight).await;
+        }
+        let _first_in_line = self.patient.lock().await;
+        loop {
+            self.urgent_waits(false).await;
+            tokio::select! {
+                biased;
+                // It steps back from the turnstile, however long it has stood there.
+                () = self.urgent_waits(true) => {}
+                pass = self.turn(weight) => return pass,
+            }
+        }
+    }
+
+    /// Waits until somebody urgent waits, or nobody does.
+    async fn urgent_waits(&self, any: bool) {
+        // Cannot fail: the sender is a field of this.
+        drop(self.urgent.subscribe().wait_for(|waiting| (*waiting > 0) == any).await);
+    }
+
+    async fn turn(&self, weight: u32) -> Result<Pass<'_>, StoreError> {
         // Never closed, so there always is a permit.
         let permit = self.in_flight.acquire().await.ok();
-        let mut latest_start = self.turnstile.lock().await;
+        let mut turn = self.turnstile.lock().await;
         // Before the tokens, that they are not hoarded over a pause.
         self.pause_over().await;
-        if let Some(latest_start) = *latest_start {
+        if let Some(latest_start) = turn.latest_start {
             tokio::time::sleep(self.delay.saturating_sub(latest_start.elapsed())).await;
         }
         // Holds on every target: a weight is WEIGHT_MAX at most.
         self.bucket.acquire(weight as usize).await;
         // And after them: somebody may have been told to wait meanwhile.
         self.pause_over().await;
-        *latest_start = Some(Instant::now());
-        Pass { _permit: permit }
+        if let Some(share) = &self.share {
+            self.draw(share, &mut turn.held, weight).await?;
+        }
+        turn.latest_start = Some(Instant::now());
+        Ok(Pass { _permit: permit })
+    }
+
+    /// Takes the weight from what is reserved, as the last step before the start: nothing is waited
+    /// for afterwards.
+    async fn draw(&self, share: &Share, held: &mut Option<Held>, weight: u32) -> Result<(), StoreError> {
+        loop {
+            match share.ready(held, weight).await? {
+                Some(paused) => self.pause(paused.left, &paused.reason),
+                None if self.paused().is_none() => break,
+                None => {}
+            }
+            self.pause_over().await;
+        }
+        if let Some(held) = held {
+            held.take(weight);
+        }
+        Ok(())
     }
 
     /// Ends: a pause is only made longer by requests under way, and none starts.

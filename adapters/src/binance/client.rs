@@ -6,18 +6,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ohlcv_domain::Timestamp;
-use ohlcv_ports::Clock;
+use ohlcv_ports::{Clock, Paused, RequestBudget};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 use tracing::{debug, warn};
 
-use super::budget::{Budget, Pass, Paused};
+use super::budget::{Budget, Halt, Pass, Urgency};
 use super::error::{BinanceConfigError, CallError, Failure};
+use super::metrics;
 use super::model::KlineRow;
 use super::parse::{self, BodyError};
 use super::query::{KlinesQuery, Request};
 use super::retry::{Retries, Verdict, pause_after, verdict};
+use super::share::Share;
 use super::source::BinanceLimits;
 
 const USER_AGENT: &str = concat!("ohlcv/", env!("CARGO_PKG_VERSION"));
@@ -37,7 +39,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     budget: Budget,
-    weight_per_minute: u32,
+    pace: Pace,
     limits: BinanceLimits,
     clock: Arc<dyn Clock>,
     // Exchange's clock minus local clock, as of the last answer of `time`.
@@ -50,6 +52,12 @@ pub(crate) struct Pace {
     pub(crate) weight_per_minute: u32,
     pub(crate) request_delay: Duration,
     pub(crate) concurrent_requests_max: NonZeroUsize,
+}
+
+impl Pace {
+    fn budget(self, share: Option<Share>) -> Budget {
+        Budget::new(self.weight_per_minute, self.request_delay, self.concurrent_requests_max, share)
+    }
 }
 
 impl Client {
@@ -73,40 +81,63 @@ impl Client {
             .gzip(true)
             .build()
             .map_err(|error| BinanceConfigError::HttpClient(Box::new(error)))?;
-        let budget = Budget::new(pace.weight_per_minute, pace.request_delay, pace.concurrent_requests_max);
         Ok(Self {
             http,
             base,
-            budget,
-            weight_per_minute: pace.weight_per_minute,
+            budget: pace.budget(None),
+            pace,
             limits,
             clock,
             clock_offset_ms: AtomicI64::new(0),
         })
     }
 
+    /// The same client with a pace of its own, within a budget that is shared.
+    pub(crate) fn sharing(&self, budget: Arc<dyn RequestBudget>) -> Self {
+        let Pace { weight_per_minute, request_delay, .. } = self.pace;
+        let share = Share::new(budget, self.host(), weight_per_minute, request_delay);
+        Self {
+            http: self.http.clone(),
+            base: self.base.clone(),
+            budget: self.pace.budget(Some(share)),
+            pace: self.pace,
+            limits: self.limits,
+            clock: Arc::clone(&self.clock),
+            clock_offset_ms: AtomicI64::new(self.clock_offset_ms.load(Ordering::Relaxed)),
+        }
+    }
+
     /// `GET /api/v3/time`.
-    pub(crate) async fn time(&self) -> Result<Timestamp, CallError> {
-        let time = self.call(&Request::time(), parse::server_time).await?;
+    pub(crate) async fn time(&self, urgency: Urgency) -> Result<Timestamp, CallError> {
+        let time = self.call(&Request::time(), urgency, parse::server_time).await?;
         let offset_ms = time.millis() - self.clock.now().millis();
         self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
+        metrics::clock_offset(offset_ms);
         Ok(time)
     }
 
     /// `GET /api/v3/klines`.
-    pub(crate) async fn klines(&self, query: &KlinesQuery) -> Result<Vec<KlineRow>, CallError> {
-        self.call(&Request::klines(query), parse::klines).await
+    pub(crate) async fn klines(
+        &self,
+        query: &KlinesQuery,
+        urgency: Urgency,
+    ) -> Result<Vec<KlineRow>, CallError> {
+        self.call(&Request::klines(query), urgency, parse::klines).await
     }
 
     /// Asks until there is an answer, or asking again makes no sense, or the limits are reached.
     async fn call<T>(
         &self,
         request: &Request,
+        urgency: Urgency,
         decode: fn(&[u8]) -> Result<T, BodyError>,
     ) -> Result<T, CallError> {
         let pause_max = self.limits.wait_max;
-        let pass =
-            self.budget.acquire(request.weight, pause_max).await.map_err(|paused| self.paused(paused))?;
+        let pass = self
+            .budget
+            .acquire(request.weight, urgency, pause_max)
+            .await
+            .map_err(|halt| self.halted(halt))?;
         let mut retries = Retries::begin(&self.limits);
         let mut outcome = self.attempt(pass, request, decode, retries.attempts()).await;
         loop {
@@ -127,8 +158,11 @@ impl Client {
             }
             tokio::time::sleep(delay).await;
             let pause_max = self.limits.wait_max.min(retries.time_left());
-            let pass =
-                self.budget.acquire(request.weight, pause_max).await.map_err(|paused| self.paused(paused))?;
+            let pass = self
+                .budget
+                .acquire(request.weight, urgency, pause_max)
+                .await
+                .map_err(|halt| self.halted(halt))?;
             outcome = self.attempt(pass, request, decode, retries.attempts()).await;
         }
     }
@@ -143,19 +177,39 @@ impl Client {
         CallError::Failed { failure, host: self.host(), attempts, elapsed }
     }
 
-    /// Who is asked, for messages: without the user and password that an address may hold.
-    fn host(&self) -> String {
+    /// Who is asked, for messages and for the shared budget: without the user and password that an address may hold.
+    pub(crate) fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
         self.base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    fn halted(&self, halt: Halt) -> CallError {
+        match halt {
+            Halt::Paused(paused) => self.paused(paused),
+            Halt::Unreserved(error) => CallError::Unreserved(error),
+        }
     }
 
     fn paused(&self, paused: Paused) -> CallError {
         CallError::Paused { until: self.clock.now().saturating_add(paused.left), reason: paused.reason }
     }
 
+    /// One request, counted.
+    async fn attempt<T>(
+        &self,
+        pass: Pass<'_>,
+        request: &Request,
+        decode: fn(&[u8]) -> Result<T, BodyError>,
+        attempt: u32,
+    ) -> Result<T, Failure> {
+        let outcome = self.send(pass, request, decode, attempt).await;
+        metrics::request_ended(request, &outcome);
+        outcome
+    }
+
     /// One request. What the answer says about the pace is heeded before anything else, while this
     /// request still counts as under way.
-    async fn attempt<T>(
+    async fn send<T>(
         &self,
         _pass: Pass<'_>,
         request: &Request,
@@ -181,8 +235,8 @@ impl Client {
             used_weight,
             "answer from Binance"
         );
-        if used_weight.is_some_and(|used| used >= self.weight_per_minute) {
-            self.wait_for_next_window(used_weight.unwrap_or_default());
+        if let Some(used_weight) = used_weight {
+            self.heed_used_weight(used_weight);
         }
         if status.is_success() {
             return read_answer(response, self.limits.body_bytes_max, decode).await;
@@ -190,17 +244,22 @@ impl Client {
         let failure = self.read_refusal(response).await;
         if verdict(&failure) == Verdict::Pause {
             let pause = pause_after(&failure, &self.limits, self.exchange_now());
-            self.budget.pause(pause, &failure.to_string());
+            self.budget.pause_all(pause, &failure.to_string()).await;
         }
         Err(failure)
     }
 
-    fn wait_for_next_window(&self, used_weight: u32) {
+    /// Each process that asks is told by itself, so the others need not be.
+    fn heed_used_weight(&self, used_weight: u32) {
+        metrics::weight_used(used_weight);
+        let per_minute = self.pace.weight_per_minute;
+        if used_weight < per_minute {
+            return;
+        }
         let into_window_ms = self.exchange_now().millis().rem_euclid(WEIGHT_WINDOW_MS);
         // Holds: the remainder is 0 to 59,999.
         let left = Duration::from_millis((WEIGHT_WINDOW_MS - into_window_ms).unsigned_abs());
-        let reason =
-            format!("{used_weight} of {} request weight are used this minute", self.weight_per_minute);
+        let reason = format!("{used_weight} of {per_minute} request weight are used this minute");
         self.budget.pause(left + WEIGHT_WINDOW_MARGIN, &reason);
     }
 

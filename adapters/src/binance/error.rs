@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use ohlcv_domain::Timestamp;
-use ohlcv_ports::SourceError;
+use ohlcv_ports::{SourceError, StoreError};
 
 use super::retry::{Verdict, verdict};
 
@@ -111,6 +111,8 @@ pub(crate) enum CallError {
         until: Timestamp,
         reason: String,
     },
+    /// It cannot be known whether the budget that processes share allows a request.
+    Unreserved(StoreError),
     /// The last attempt failed, and no other is made. `host` is who was asked.
     Failed { failure: Failure, host: String, attempts: u32, elapsed: Duration },
 }
@@ -120,6 +122,12 @@ impl CallError {
     pub(crate) fn into_source_error(self, symbol: Option<&str>) -> SourceError {
         let (failure, host, attempts, elapsed) = match self {
             Self::Paused { until, reason } => return SourceError::RateLimited { until, reason },
+            Self::Unreserved(error) => {
+                let reason = format!(
+                    "it was not asked, for the request budget in the database cannot be used: {error}"
+                );
+                return SourceError::Unavailable { reason, source: Some(Box::new(error)) };
+            }
             Self::Failed { failure, host, attempts, elapsed } => (failure, host, attempts, elapsed),
         };
         let tried = match attempts {

@@ -46,6 +46,11 @@ impl Request {
         Self { path: "api/v3/klines", weight: 2, parameters }
     }
 
+    /// The name of the endpoint, for counting.
+    pub(crate) fn endpoint(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
+    }
+
     /// The request in one word, for the log: it holds no secret.
     pub(crate) fn describe(&self) -> String {
         let pairs: Vec<String> =
@@ -67,6 +72,7 @@ mod tests {
     #[test]
     fn a_request_without_parameters_is_described_by_its_path_alone() {
         assert_eq!(Request::time().describe(), "api/v3/time");
+        assert_eq!(Request::time().endpoint(), "time");
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{Asset, Interval, SlotRange, Timestamp};
-use ohlcv_ports::{CandleSource, Clock, SourceError, SourcePage};
+use ohlcv_ports::{CandleSource, Clock, RequestBudget, SourceError, SourcePage};
 
-use super::budget::WEIGHT_PER_MINUTE_MIN;
+use super::budget::{Urgency, WEIGHT_PER_MINUTE_MIN};
 use super::client::{Client, Pace};
 use super::error::BinanceConfigError;
 use super::model::KlineRow;
@@ -90,11 +90,13 @@ impl Default for BinanceLimits {
 
 /// Binance's spot candles of one quote asset.
 ///
-/// Share one of these: its budget and the pauses that the exchange demands hold for all who use it.
-#[derive(Debug)]
+/// Share one of these, or clone it: its budget and the pauses that the exchange demands hold for all
+/// who use it.
+#[derive(Clone, Debug)]
 pub struct BinanceSource {
-    client: Client,
+    client: Arc<Client>,
     quote: Asset,
+    urgency: Urgency,
 }
 
 impl BinanceSource {
@@ -116,7 +118,28 @@ impl BinanceSource {
             return Err(BinanceConfigError::WeightPerMinute { value: weight_per_minute, min });
         }
         let pace = Pace { weight_per_minute, request_delay, concurrent_requests_max };
-        Ok(Self { client: Client::new(&base_url, pace, limits, clock)?, quote })
+        let client = Arc::new(Client::new(&base_url, pace, limits, clock)?);
+        Ok(Self { client, quote, urgency: Urgency::Patient })
+    }
+
+    /// A source of the same exchange whose budget and pauses are those of all processes that share
+    /// `budget`. Use it in place of this one, whose own would come on top.
+    #[must_use]
+    pub fn sharing(&self, budget: Arc<dyn RequestBudget>) -> Self {
+        Self { client: Arc::new(self.client.sharing(budget)), ..*self }
+    }
+
+    /// The same source, for requests that somebody waits for: they start before those of this one,
+    /// within the same budget.
+    #[must_use]
+    pub fn urgent(&self) -> Self {
+        Self { urgency: Urgency::Urgent, ..self.clone() }
+    }
+
+    /// What a shared budget knows the exchange by: its host, and its port if that is not the usual one.
+    #[must_use]
+    pub fn exchange(&self) -> String {
+        self.client.host()
     }
 
     fn symbol(&self, asset: Asset) -> String {
@@ -124,14 +147,17 @@ impl BinanceSource {
     }
 
     async fn klines(&self, query: KlinesQuery) -> Result<Vec<KlineRow>, SourceError> {
-        self.client.klines(&query).await.map_err(|error| error.into_source_error(Some(&query.symbol)))
+        self.client
+            .klines(&query, self.urgency)
+            .await
+            .map_err(|error| error.into_source_error(Some(&query.symbol)))
     }
 }
 
 #[async_trait]
 impl CandleSource for BinanceSource {
     async fn server_time(&self) -> Result<Timestamp, SourceError> {
-        self.client.time().await.map_err(|error| error.into_source_error(None))
+        self.client.time(self.urgency).await.map_err(|error| error.into_source_error(None))
     }
 
     async fn listing(&self, asset: Asset, interval: Interval) -> Result<Option<Timestamp>, SourceError> {

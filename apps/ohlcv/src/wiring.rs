@@ -8,7 +8,9 @@ use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
-use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, StoreError};
+use ohlcv_ports::{
+    CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, Paused, RequestBudget, StoreError,
+};
 use ohlcv_usecases::{
     Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ProgressSink,
     QueryCandles, ReportSink, RunJob, SubmitJob,
@@ -28,9 +30,39 @@ const HOST_CHARS_MAX: usize = 50;
 #[derive(Clone, Debug)]
 pub struct Outside {
     /// Where candles come from.
-    pub source: Arc<dyn CandleSource>,
+    pub exchange: Exchange,
     /// The local clock.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Where candles come from, before there is a database.
+#[derive(Clone, Debug)]
+pub enum Exchange {
+    /// Over HTTP, within a budget that all processes on one database share.
+    Binance(BinanceSource),
+    /// From anything else, which paces itself.
+    Other(Sources),
+}
+
+/// Where candles come from, by who waits for them.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// For what goes on by itself.
+    pub source: Arc<dyn CandleSource>,
+    /// For what a user waits for: goes before the other.
+    pub interactive: Arc<dyn CandleSource>,
+}
+
+impl Exchange {
+    fn sources(&self, budget: Arc<dyn RequestBudget>) -> Sources {
+        match self {
+            Self::Binance(binance) => {
+                let shared = binance.sharing(budget);
+                Sources { interactive: Arc::new(shared.urgent()), source: Arc::new(shared) }
+            }
+            Self::Other(sources) => sources.clone(),
+        }
+    }
 }
 
 impl Outside {
@@ -59,14 +91,16 @@ impl Outside {
             BinanceConfigError::BaseUrl { .. } => Refused::because(format!("BINANCE_API_BASE_URL: {error}")),
             error => error.into(),
         })?;
-        Ok(Self { source: Arc::new(source), clock })
+        Ok(Self { exchange: Exchange::Binance(source), clock })
     }
 
     /// The machine's clock and a made-up exchange that needs no network.
     #[must_use]
     pub fn simulated() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Self { source: Arc::new(SimulatedMarket::new(Arc::clone(&clock), DEMO_SEED)), clock }
+        let source: Arc<dyn CandleSource> = Arc::new(SimulatedMarket::new(Arc::clone(&clock), DEMO_SEED));
+        let sources = Sources { interactive: Arc::clone(&source), source };
+        Self { exchange: Exchange::Other(sources), clock }
     }
 }
 
@@ -76,6 +110,7 @@ pub struct App {
     /// What the operator decided.
     pub settings: Arc<Settings>,
     outside: Outside,
+    sources: Sources,
     database: Arc<SqlStore>,
     store: Arc<dyn CandleStore>,
     coverage: Arc<dyn Coverage>,
@@ -147,7 +182,9 @@ impl App {
         let coverage: Arc<dyn Coverage> = Arc::<SqlStore>::clone(&database);
         let leases: Arc<dyn Leases> = Arc::<SqlStore>::clone(&database);
         let terms = LeaseTerms { leases, holder: holder(), lasts: settings.lease_time };
-        Ok(Self { settings: Arc::new(settings), outside, database, store, coverage, terms })
+        let budget: Arc<dyn RequestBudget> = Arc::<SqlStore>::clone(&database);
+        let sources = outside.exchange.sources(budget);
+        Ok(Self { settings: Arc::new(settings), outside, sources, database, store, coverage, terms })
     }
 
     /// Closes the database as soon as nobody uses it; nothing can be asked of it afterwards.
@@ -186,7 +223,7 @@ impl App {
     pub fn run_job(&self, stop: CancellationToken, progress: ProgressSink, ended: ReportSink) -> RunJob {
         let queue: Arc<dyn JobQueue> = Arc::<SqlStore>::clone(&self.database);
         let context = FetchContext { ended, ..self.fetching(stop, progress) };
-        let interactive = Arc::clone(&self.outside.source);
+        let interactive = Arc::clone(&self.sources.interactive);
         RunJob::new(queue, self.terms.clone(), context, interactive, self.goal())
     }
 
@@ -219,6 +256,18 @@ impl App {
         &self.terms
     }
 
+    /// How long the exchange must not be asked, as far as any process on the database was told. None
+    /// if it may be asked, or if it is none that can ban.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn exchange_paused(&self) -> Result<Option<Paused>, StoreError> {
+        match &self.outside.exchange {
+            Exchange::Binance(binance) => self.database.paused(&binance.exchange()).await,
+            Exchange::Other(_) => Ok(None),
+        }
+    }
+
     /// The local clock.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
@@ -228,7 +277,7 @@ impl App {
     fn fetching(&self, stop: CancellationToken, progress: ProgressSink) -> FetchContext {
         let settings = &self.settings;
         FetchContext {
-            source: Arc::clone(&self.outside.source),
+            source: Arc::clone(&self.sources.source),
             store: Arc::clone(&self.store),
             coverage: Arc::clone(&self.coverage),
             clock: self.clock(),

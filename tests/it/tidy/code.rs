@@ -33,7 +33,8 @@ const NOT_IN_PORTS: [&str; 11] = [
     "uuid",
 ];
 /// Every port.
-const PORTS: [&str; 7] = ["CandleSource", "CandleStore", "Clock", "Coverage", "JobQueue", "Jobs", "Leases"];
+const PORTS: [&str; 8] =
+    ["CandleSource", "CandleStore", "Clock", "Coverage", "JobQueue", "Jobs", "Leases", "RequestBudget"];
 
 #[test]
 fn adapters_are_named_where_the_program_is_wired_and_nowhere_else() {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::Urgency::{Patient, Urgent};
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENT: Duration = Duration::from_secs(3_600);
 
 fn budget(weight_per_minute: u32, delay: Duration, in_flight_max: usize) -> Arc<Budget> {
-    Arc::new(Budget::new(weight_per_minute, delay, NonZeroUsize::new(in_flight_max).unwrap()))
+    Arc::new(Budget::new(weight_per_minute, delay, NonZeroUsize::new(in_flight_max).unwrap(), None))
 }
 
 /// Lets that many workers ask without rest for `length`; says when requests started.
@@ -22,7 +23,7 @@ async fn starts(budget: &Arc<Budget>, workers: usize, weight: u32, length: Durat
         tasks.spawn(async move {
             let mut starts = Vec::new();
             while Instant::now() < end {
-                let pass = budget.acquire(weight, PATIENT).await.unwrap();
+                let pass = budget.acquire(weight, Patient, PATIENT).await.unwrap();
                 starts.push(Instant::now());
                 drop(pass);
             }
@@ -83,11 +84,11 @@ async fn starts_keep_their_distance() {
 #[tokio::test(start_paused = true)]
 async fn only_so_many_requests_are_under_way() {
     let budget = budget(6_000, Duration::ZERO, 2);
-    let first = budget.acquire(2, PATIENT).await.unwrap();
-    let _second = budget.acquire(2, PATIENT).await.unwrap();
-    assert!(tokio::time::timeout(MINUTE, budget.acquire(2, PATIENT)).await.is_err());
+    let first = budget.acquire(2, Patient, PATIENT).await.unwrap();
+    let _second = budget.acquire(2, Patient, PATIENT).await.unwrap();
+    assert!(tokio::time::timeout(MINUTE, budget.acquire(2, Patient, PATIENT)).await.is_err());
     drop(first);
-    assert!(tokio::time::timeout(MINUTE, budget.acquire(2, PATIENT)).await.is_ok());
+    assert!(tokio::time::timeout(MINUTE, budget.acquire(2, Patient, PATIENT)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,12 +96,12 @@ async fn a_pause_holds_for_all_who_wait() {
     let delay = Duration::from_millis(100);
     let budget = budget(6_000, delay, 10);
     let began = Instant::now();
-    drop(budget.acquire(2, PATIENT).await.unwrap());
+    drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
     let mut waiting = JoinSet::new();
     for _ in 0..5 {
         let budget = Arc::clone(&budget);
         waiting.spawn(async move {
-            let _pass = budget.acquire(2, PATIENT).await.unwrap();
+            let _pass = budget.acquire(2, Patient, PATIENT).await.unwrap();
             Instant::now() - began
         });
     }
@@ -118,11 +119,11 @@ async fn a_pause_holds_for_all_who_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_begins_while_tokens_are_awaited_is_obeyed() {
     let budget = budget(10, Duration::ZERO, 10);
-    drop(budget.acquire(2, PATIENT).await.unwrap());
+    drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
     let began = Instant::now();
     let waiting = {
         let budget = Arc::clone(&budget);
-        tokio::spawn(async move { budget.acquire(2, PATIENT).await.map(|_| Instant::now()) })
+        tokio::spawn(async move { budget.acquire(2, Patient, PATIENT).await.map(|_| Instant::now()) })
     };
     tokio::time::sleep(Duration::from_secs(5)).await;
     budget.pause(MINUTE, "a test");
@@ -132,31 +133,114 @@ async fn a_pause_that_begins_while_tokens_are_awaited_is_obeyed() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_pause_longer_than_they_care_to() {
     let budget = budget(6_000, Duration::ZERO, 1);
-    let under_way = budget.acquire(2, MINUTE).await.unwrap();
+    let under_way = budget.acquire(2, Patient, MINUTE).await.unwrap();
     let queued = {
         let budget = Arc::clone(&budget);
-        tokio::spawn(async move { budget.acquire(2, MINUTE).await.map(|_| ()) })
+        tokio::spawn(async move { budget.acquire(2, Patient, MINUTE).await.map(|_| ()) })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
     let began = Instant::now();
     budget.pause(5 * MINUTE, "banned");
     let wanted = Paused { left: 5 * MINUTE, reason: "banned".to_owned() };
-    assert_eq!(queued.await.unwrap().unwrap_err(), wanted);
-    assert_eq!(budget.acquire(2, MINUTE).await.map(|_| ()).unwrap_err(), wanted);
+    for halt in [queued.await.unwrap().unwrap_err(), budget.acquire(2, Patient, MINUTE).await.unwrap_err()] {
+        assert!(matches!(halt, Halt::Paused(ref paused) if *paused == wanted), "{halt:?}");
+    }
     assert_eq!(Instant::now(), began);
     drop(under_way);
     // Once little enough of it is left, waiting is fine again.
     tokio::time::sleep(4 * MINUTE).await;
-    assert!(budget.acquire(2, MINUTE).await.is_ok());
+    assert!(budget.acquire(2, Patient, MINUTE).await.is_ok());
     assert_eq!(Instant::now() - began, 5 * MINUTE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_stops_waiting_leaves_the_budget_whole() {
     let budget = budget(10, Duration::ZERO, 1);
-    drop(budget.acquire(2, PATIENT).await.unwrap());
+    drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
     for _ in 0..20 {
-        assert!(tokio::time::timeout(Duration::from_millis(10), budget.acquire(2, PATIENT)).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), budget.acquire(2, Patient, PATIENT))
+                .await
+                .is_err()
+        );
     }
-    assert!(tokio::time::timeout(Duration::from_secs(21), budget.acquire(2, PATIENT)).await.is_ok());
+    assert!(tokio::time::timeout(Duration::from_secs(21), budget.acquire(2, Patient, PATIENT)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn urgent_requests_start_before_all_that_wait_already() {
+    let budget = budget(6_000, Duration::from_millis(100), 10);
+    drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let ask = |name: &'static str, urgency: Urgency| {
+        let (budget, started) = (Arc::clone(&budget), started.clone());
+        tokio::spawn(async move {
+            drop(budget.acquire(2, urgency, PATIENT).await.unwrap());
+            started.send(name).unwrap();
+        })
+    };
+    for name in ["patient 1", "patient 2", "patient 3"] {
+        ask(name, Patient);
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for name in ["urgent 1", "urgent 2"] {
+        ask(name, Urgent);
+        tokio::task::yield_now().await;
+    }
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        order.push(starts.recv().await.unwrap());
+    }
+    assert_eq!(order, ["urgent 1", "urgent 2", "patient 1", "patient 2", "patient 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_request_goes_before_a_patient_one_that_waits_for_weight() {
+    // The first token comes after ten seconds.
+    let budget = budget(10, Duration::ZERO, 1);
+    drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
+    let patient = {
+        let budget = Arc::clone(&budget);
+        tokio::spawn(
+            async move { budget.acquire(2, Patient, PATIENT).await.map(|_| Instant::now()).unwrap() },
+        )
+    };
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drop(budget.acquire(2, Urgent, PATIENT).await.unwrap());
+    let urgent_started = Instant::now();
+    assert!(patient.await.unwrap() > urgent_started + Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_urgent_request_that_is_given_up_holds_nobody_back() {
+    let budget = budget(6_000, Duration::ZERO, 1);
+    let under_way = budget.acquire(2, Patient, PATIENT).await.unwrap();
+    let given_up = budget.acquire(2, Urgent, PATIENT);
+    assert!(tokio::time::timeout(Duration::from_secs(1), given_up).await.is_err());
+    drop(under_way);
+    assert!(tokio::time::timeout(MINUTE, budget.acquire(2, Patient, PATIENT)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn urgent_requests_keep_to_the_budget_and_leave_the_rest_to_the_others() {
+    let budget = budget(300, Duration::ZERO, 10);
+    let urgent = {
+        let budget = Arc::clone(&budget);
+        tokio::spawn(async move {
+            let mut starts = Vec::new();
+            for _ in 0..30 {
+                drop(budget.acquire(2, Urgent, PATIENT).await.unwrap());
+                starts.push(Instant::now());
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+            starts
+        })
+    };
+    let mut all = starts(&budget, 4, 2, 2 * MINUTE).await;
+    let patient = all.len();
+    all.extend(urgent.await.unwrap());
+    all.sort();
+    assert!(most_in_a_minute(&all) * 2 <= 300);
+    assert!(patient * 2 > 2 * 220, "{patient}");
 }
