@@ -4,18 +4,26 @@
 //! methods and parameters are let in (`routes`). Every answer passes `edge`, every error is
 //! rendered in `problem`.
 
+mod admission;
 mod assets;
+mod body;
 mod candle_bytes;
 mod candles;
+mod compression;
+mod connections;
 mod cors;
 mod dto;
 mod edge;
 mod health;
 mod problem;
 mod query;
+mod readiness;
+mod request_id;
 mod routes;
+mod server;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,24 +31,32 @@ use std::sync::Arc;
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock};
 use ohlcv_usecases::{ListAssets, QueryCandles};
-use poem::endpoint::{BoxEndpoint, make_sync};
+use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
-use poem::{EndpointExt, Response, Route};
+use poem::{Endpoint, EndpointExt, Response, Route};
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
+pub use self::admission::DATABASE_REQUESTS_MAX;
 pub use self::cors::CorsOrigins;
+pub use self::server::serve;
 
+use self::admission::Admission;
 use self::assets::AssetsApi;
 use self::candles::CandlesApi;
 use self::edge::Edge;
-use self::health::HealthApi;
+use self::health::{HealthApi, ProbesApi};
+use self::readiness::Readiness;
 use self::routes::Routes;
+use crate::monitoring::Metrics;
 
 const TITLE: &str = "ohlcv";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DOCS_PATH: &str = "/docs";
 const OPENAPI_PATH: &str = "/openapi.json";
+const METRICS_PATH: &str = "/metrics";
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Holds the page to what it promises: it brings all it needs, and asks nobody but this service.
 const DOCS_SECURITY_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
@@ -63,10 +79,14 @@ pub struct HttpParts {
     pub tracked: Vec<Asset>,
     /// The origins whose pages may read the answers.
     pub cors: CorsOrigins,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// How many requests may use the database at once; [`DATABASE_REQUESTS_MAX`] in production.
+    pub database_requests_max: usize,
 }
 
 /// All operations.
-type Api = (HealthApi, AssetsApi, CandlesApi);
+type Api = (HealthApi, ProbesApi, AssetsApi, CandlesApi);
 
 #[derive(Tags)]
 enum Tag {
@@ -79,16 +99,42 @@ enum Tag {
 /// The whole API, ready to be served.
 #[must_use]
 pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
-    let HttpParts { query, assets, store, clock, quote, tracked, cors } = parts;
-    let operations: Api =
-        (HealthApi { store, clock }, AssetsApi { assets }, CandlesApi { query, quote, tracked });
+    let HttpParts { query, assets, store, clock, quote, tracked, cors, metrics, database_requests_max } =
+        parts;
+    let readiness = Readiness::of(store);
+    let operations: Api = (
+        HealthApi { readiness: readiness.clone(), clock },
+        ProbesApi { readiness },
+        AssetsApi { assets },
+        CandlesApi { query, quote, tracked },
+    );
     let document = openapi_document();
     let page = described().swagger_ui_html();
     let routes = Route::new()
         .at(OPENAPI_PATH, make_sync(move |_| json(document.clone())))
         .at(DOCS_PATH, make_sync(move |_| html(page.clone())))
+        .at(METRICS_PATH, metrics_page(metrics))
         .nest("/", OpenApiService::new(operations, TITLE, VERSION));
-    Edge::new(routes, Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH]), cors).boxed()
+    let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]);
+    Edge::new(routes, known, Admission::new(database_requests_max), cors).boxed()
+}
+
+/// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.
+#[must_use]
+pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> BoxEndpoint<'static> {
+    let operations = ProbesApi { readiness: Readiness::of(store) };
+    let routes = Route::new()
+        .at(METRICS_PATH, metrics_page(metrics))
+        .nest("/", OpenApiService::new(operations, TITLE, VERSION));
+    let known = Routes::of::<ProbesApi>(&[METRICS_PATH]);
+    Edge::new(routes, known, Admission::new(DATABASE_REQUESTS_MAX), CorsOrigins::None).boxed()
+}
+
+fn metrics_page(metrics: Metrics) -> impl Endpoint {
+    make(move |_| {
+        let metrics = metrics.clone();
+        async move { Response::builder().content_type(METRICS_TYPE).body(metrics.render().await) }
+    })
 }
 
 /// The OpenAPI document, as JSON for people.

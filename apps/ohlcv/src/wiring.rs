@@ -4,19 +4,21 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context;
+use async_trait::async_trait;
 use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, Leases, StoreError};
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ProgressSink,
-    QueryCandles,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, Monitor,
+    MonitorPolicy, ProgressSink, QueryCandles,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, HttpParts};
+use crate::http::{self, DATABASE_REQUESTS_MAX, HttpParts};
+use crate::monitoring::{Connections, DatabaseUse, Metrics};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// Which simulated market `demo` shows. Any number gives one; this one has a pleasant chart.
@@ -67,6 +69,18 @@ impl Outside {
     pub fn simulated() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Self { source: Arc::new(SimulatedMarket::new(Arc::clone(&clock), DEMO_SEED)), clock }
+    }
+}
+
+#[async_trait]
+impl DatabaseUse for SqlStore {
+    fn connections(&self) -> Connections {
+        let connections = Self::connections(self);
+        Connections { idle: connections.idle, used: connections.used }
+    }
+
+    async fn size_bytes(&self) -> Result<u64, StoreError> {
+        Self::size_bytes(self).await
     }
 }
 
@@ -174,7 +188,27 @@ impl App {
             quote: settings.quote_asset,
             tracked,
             cors: settings.cors_allowed_origins.clone(),
+            metrics: self.metrics(),
+            database_requests_max: DATABASE_REQUESTS_MAX,
         })
+    }
+
+    /// Metrics and probes of a process without the API.
+    #[must_use]
+    pub fn monitoring_endpoint(&self) -> BoxEndpoint<'static> {
+        http::monitoring_endpoint(Arc::clone(&self.store), self.metrics())
+    }
+
+    fn metrics(&self) -> Metrics {
+        let settings = &self.settings;
+        let policy = MonitorPolicy {
+            interval: settings.candle_interval,
+            grace: settings.finality_grace,
+            days: settings.initial_backfill_days,
+        };
+        let tracked = settings.tracked_assets.clone();
+        let monitor = Monitor::new(Arc::clone(&self.coverage), self.clock(), tracked, policy);
+        Metrics::new(monitor).with_database(Arc::<SqlStore>::clone(&self.database))
     }
 
     /// A backfill as the settings want it. It waits for assets that another process works on.

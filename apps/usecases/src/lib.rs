@@ -6,6 +6,7 @@
 //! | [`CatchUp`] | from the newest stored candle to the last closed one, then the due holes |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
+//! | [`Monitor`] | how far behind each asset is and how many holes there are, without reading candles |
 //!
 //! The fetching ones share four steps, a file each: `extend` puts new slots on the ledger, `audit`
 //! compares ledger and rows, `fill_gaps` works the ledger off, and `ingest` takes one page from the
@@ -21,6 +22,7 @@ mod fill_gaps;
 mod ingest;
 mod lease_terms;
 mod list_assets;
+mod monitor;
 mod query_candles;
 mod report;
 #[cfg(test)]
@@ -33,5 +35,6 @@ pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, ListAssets};
+pub use monitor::{Monitor, MonitorPolicy, Observed};
 pub use query_candles::{CandlePage, CandleQuery, QueryCandles, QueryError};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, RunReport};

@@ -10,7 +10,7 @@ const PREFLIGHT_MAX_AGE_SECONDS: u32 = 600;
 const ALLOWED_METHODS: &str = "GET, HEAD";
 const ALLOWED_HEADERS: &str = "Content-Type";
 /// Headers beyond the harmless ones that a page may read.
-const EXPOSED_HEADERS: &str = "Link, Retry-After";
+const EXPOSED_HEADERS: &str = "Link, Retry-After, X-Request-Id";
 
 /// The origins whose pages may read the answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,6 +16,8 @@ const PROBLEM_JSON: &str = "application/problem+json";
 
 /// When to try again after the database was away. Pools reconnect within seconds.
 const RETRY_AFTER_SECONDS: u16 = 5;
+/// When to try again after there was too much to do: requests take milliseconds.
+const OVERLOADED_RETRY_AFTER_SECONDS: u16 = 1;
 
 /// Values longer than this are cut where they are quoted back.
 const QUOTED_CHARS_MAX: usize = 80;
@@ -49,6 +51,8 @@ pub(crate) enum Code {
     Internal,
     /// The database cannot be used now; `Retry-After` says when to try again.
     Unavailable,
+    /// Too many requests wait for the database; `Retry-After` says when to try again.
+    Overloaded,
 }
 
 /// The body of every error (RFC 9457).
@@ -174,7 +178,11 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::builder().status(self.status).content_type(PROBLEM_JSON);
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response = response.header(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+            let seconds = match self.code {
+                Code::Overloaded => OVERLOADED_RETRY_AFTER_SECONDS,
+                _ => RETRY_AFTER_SECONDS,
+            };
+            response = response.header(header::RETRY_AFTER, seconds);
         }
         if let Some(methods) = self.allowed_methods {
             response = response.header(header::ALLOW, methods);
@@ -217,7 +225,7 @@ pub(crate) fn documented(statuses: &[StatusCode]) -> MetaResponses {
             }
             StatusCode::NOT_FOUND => "The asset is not tracked and has no data.",
             StatusCode::UNPROCESSABLE_ENTITY => "The range ends where it begins, or before.",
-            StatusCode::SERVICE_UNAVAILABLE => "The database cannot be used now.",
+            StatusCode::SERVICE_UNAVAILABLE => "The database cannot be used now, or too much waits for it.",
             _ => "Something failed inside the service; its log says what.",
         },
         status: Some(status.as_u16()),

@@ -71,6 +71,7 @@ fn without_any_setting_the_documented_defaults_hold() {
         min_backfill_days: 90,
         lease_time: Duration::from_secs(20),
         listen_address: "127.0.0.1:8000".parse().unwrap(),
+        metrics_listen_address: None,
         cors_allowed_origins: CorsOrigins::None,
         log_level: LogLevel::Level(LevelFilter::INFO),
         log_format: LogFormat::Text,
