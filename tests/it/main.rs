@@ -5,14 +5,20 @@ mod backfill;
 mod binance_client;
 mod closing;
 mod decimals;
+mod edge;
 mod healing;
 mod interruption;
 mod leases;
 mod market;
+mod metrics;
 mod program;
 mod schedule;
 mod store;
 mod tidy;
+
+ohlcv_tests::on_postgres! {
+    mod wire;
+}
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;

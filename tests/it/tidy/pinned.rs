@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ohlcv::http::{CorsOrigins, HttpParts, endpoint, openapi_document};
+use ohlcv::http::{CorsOrigins, DATABASE_REQUESTS_MAX, HttpParts, endpoint, openapi_document};
+use ohlcv::monitoring::Metrics;
 use ohlcv::settings::VARIABLES;
 use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::Interval;
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
-use ohlcv_ports::{CandleStore, Coverage};
+use ohlcv_ports::{CandleStore, Clock, Coverage};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_usecases::{ListAssets, QueryCandles};
+use ohlcv_usecases::{ListAssets, Monitor, MonitorPolicy, QueryCandles};
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::test::TestClient;
@@ -58,17 +60,31 @@ fn pinned(name: &str, text: &str) {
 }
 
 fn client(candles: Arc<dyn CandleStore>, coverage: Arc<dyn Coverage>) -> TestClient<BoxEndpoint<'static>> {
+    client_with_room(DATABASE_REQUESTS_MAX, candles, coverage)
+}
+
+/// A client of a service that lets so many requests use the database at once.
+fn client_with_room(
+    database_requests_max: usize,
+    candles: Arc<dyn CandleStore>,
+    coverage: Arc<dyn Coverage>,
+) -> TestClient<BoxEndpoint<'static>> {
+    let clock: Arc<dyn Clock> = Arc::new(PausedClock::new(at("2024-11-08T12:00:00Z")));
+    let policy = MonitorPolicy { interval: Interval::H12, grace: Duration::ZERO, days: 730 };
     let tracked = vec![asset("BTC"), asset("ETH")];
     let query =
         QueryCandles::new(Arc::clone(&candles), Arc::clone(&coverage), Interval::H12, tracked.clone());
+    let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
     TestClient::new(endpoint(HttpParts {
         query,
         assets: ListAssets::new(coverage, tracked.clone()),
         store: candles,
-        clock: Arc::new(PausedClock::new(at("2024-11-08T12:00:00Z"))),
+        clock,
         quote: asset("USDT"),
         tracked,
         cors: CorsOrigins::None,
+        metrics: Metrics::new(monitor),
+        database_requests_max,
     }))
 }
 
@@ -120,7 +136,8 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
     let mut codes = BTreeSet::from([UNSEEN.to_owned()]);
 
     let store = Arc::new(MemoryStore::new());
-    let working = client(Arc::<MemoryStore>::clone(&store), store);
+    let working =
+        client(Arc::<MemoryStore>::clone(&store), Arc::<MemoryStore>::clone(&store) as Arc<dyn Coverage>);
     for (method, url, body_bytes) in WRONG {
         codes.insert(write_down(&mut told, &working, method, url, body_bytes).await);
     }
@@ -132,6 +149,9 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
     for url in READING {
         codes.insert(write_down(&mut told, &failing, Method::GET, url, 0).await);
     }
+    let full = client_with_room(0, Arc::<MemoryStore>::clone(&store), store);
+    writeln!(told, "With no room for another request:\n").unwrap();
+    codes.insert(write_down(&mut told, &full, Method::GET, "/api/v1/assets", 0).await);
     pinned("problems", &told);
 
     let document: Value = serde_json::from_str(&openapi_document()).unwrap();

@@ -1,26 +1,32 @@
 //! The API as clients see it, over stores in memory.
 
 mod bad_requests;
+mod coding;
 mod document;
 mod edge;
+mod load;
+mod metrics_page;
 mod paging;
+mod request_ids;
 mod rows;
 mod stores;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ohlcv_domain::{
     Asset, Candle, Cause, Commit, Finding, Grid, Interval, Ohlc, SlotRange, Timestamp, TradeDetails, gaps,
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
-use ohlcv_ports::{CandleStore, Coverage};
-use ohlcv_usecases::{ListAssets, QueryCandles};
+use ohlcv_ports::{CandleStore, Clock, Coverage};
+use ohlcv_usecases::{ListAssets, Monitor, MonitorPolicy, QueryCandles};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
 use serde_json::Value;
 
-use super::{CorsOrigins, HttpParts, endpoint};
+use super::{CorsOrigins, DATABASE_REQUESTS_MAX, HttpParts, endpoint};
+use crate::monitoring::Metrics;
 
 /// Where the example series begins: BTC, twelve-hour candles, twenty slots.
 const FIRST: &str = "2024-11-01T00:00:00Z";
@@ -92,20 +98,30 @@ async fn example_store() -> Arc<MemoryStore> {
 type Client = TestClient<BoxEndpoint<'static>>;
 
 fn client_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigins) -> Client {
+    TestClient::new(endpoint(parts_of(store, cors)))
+}
+
+/// What the API is made of, over a store.
+fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigins) -> HttpParts {
+    let clock: Arc<dyn Clock> = Arc::new(PausedClock::new(at("2024-11-08T12:00:00.789Z")));
+    let policy = MonitorPolicy { interval: Interval::H12, grace: Duration::ZERO, days: 10 };
     let candles: Arc<dyn CandleStore> = Arc::<S>::clone(&store);
     let coverage: Arc<dyn Coverage> = store;
     let tracked = vec![asset("BTC"), asset("ETH")];
     let query =
         QueryCandles::new(Arc::clone(&candles), Arc::clone(&coverage), Interval::H12, tracked.clone());
-    TestClient::new(endpoint(HttpParts {
+    let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
+    HttpParts {
         query,
         assets: ListAssets::new(coverage, tracked.clone()),
         store: candles,
-        clock: Arc::new(PausedClock::new(at("2024-11-08T12:00:00.789Z"))),
+        clock,
         quote: asset("USDT"),
         tracked,
         cors,
-    }))
+        metrics: Metrics::new(monitor),
+        database_requests_max: DATABASE_REQUESTS_MAX,
+    }
 }
 
 async fn example_client() -> Client {
