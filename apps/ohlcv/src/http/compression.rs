@@ -80,8 +80,7 @@ fn thousandths(text: &str) -> Option<u16> {
     if !matches!(whole, "0" | "1") || decimals.len() > 3 || !digits {
         return None;
     }
-    let number: u16 = format!("{whole}{decimals:0<3}").parse().ok()?;
-    Some(number.min(WEIGHT_MAX))
+    format!("{whole}{decimals:0<3}").parse().ok().filter(|weight| *weight <= WEIGHT_MAX)
 }
 
 /// The answer, coded as the client likes it best if it is large enough, and its length in bytes.
