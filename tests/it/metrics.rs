@@ -103,6 +103,7 @@ async fn a_backfill_is_seen_in_the_metrics(backend: Backend) {
         .with("DATABASE_URL", database.url())
         .with("BINANCE_API_BASE_URL", &market.exchange.url())
         .with("BINANCE_REQUEST_DELAY_MS", "0")
+        .with("BINANCE_MAX_CONCURRENT_REQUESTS", "1")
         .with("TRACKED_ASSETS", "BTC,ETH");
     // A serving process sees what others do, and that nobody has begun yet.
     let mut serving = program.start(&["serve"]);
@@ -111,7 +112,7 @@ async fn a_backfill_is_seen_in_the_metrics(backend: Backend) {
     assert_eq!(before.sum("ohlcv_asset_lag_candles", &[("asset", "ETH")]), Some(1_460.0));
     assert_eq!(before.sum("ohlcv_scheduler_leader", &[]), Some(0.0));
     // The listing is answered, the first row of the first page is impossible.
-    market.exchange.inject(Fault::edit_rows(|_| {}), 2);
+    market.exchange.inject(Fault::edit_rows(|_| {}), 1);
     market.exchange.inject(
         Fault::edit_rows(|rows| {
             if let Some(row) = rows.first_mut() {
