@@ -13,6 +13,7 @@ mod ledger;
 mod rows;
 mod series;
 mod unverified;
+mod usage;
 mod values;
 
 use std::fmt;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Fence, Hole, Summary, TimeRange,
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Hole, Summary, TimeRange,
 };
 use ohlcv_ports::{CandleStore, Coverage, Leases, Paused, RequestBudget, Reservation, StoreError, Take};
 use sea_orm::{DatabaseConnection, DbErr};
@@ -29,6 +30,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 pub use connect::connect;
 pub use error::store_error;
 pub use installation::{InstallationError, claim_installation};
+pub use usage::PoolConnections;
 use values::Dialect;
 
 /// The longest a read or the write of one page may take.
@@ -138,6 +140,10 @@ impl Coverage for SqlStore {
         limit: u64,
     ) -> Result<Vec<TimeRange>, StoreError> {
         within(STATEMENT_TIME_MAX, unverified::overlapping(&self.db, asset, range, limit)).await
+    }
+
+    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError> {
+        within(STATEMENT_TIME_MAX, ledger::counts(&self.db)).await
     }
 
     async fn record_backfill(

@@ -163,6 +163,23 @@ impl Grid {
     pub fn closed_until(self, exchange_now: Timestamp, grace: Duration) -> Timestamp {
         self.floor(exchange_now.saturating_sub(grace))
     }
+
+    /// How many closed slots open at `since` or later: how far a series that was answered up to
+    /// there is behind. `closed_until` as [`Grid::closed_until`] tells it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ohlcv_domain::{Grid, Interval};
+    ///
+    /// let grid = Grid::new(Interval::H12);
+    /// let closed_until = grid.closed_until("2024-11-06T12:10:00Z".parse()?, Duration::from_secs(30));
+    /// assert_eq!(grid.slots_behind("2024-11-05T00:00:00Z".parse()?, closed_until), 3);
+    /// # Ok::<(), ohlcv_domain::TimestampError>(())
+    /// ```
+    #[must_use]
+    pub fn slots_behind(self, since: Timestamp, closed_until: Timestamp) -> u64 {
+        SlotRange::between(self, self.ceil(since), self.floor(closed_until)).len()
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +245,21 @@ mod tests {
             assert!(grid.step(Timestamp::MIN, i64::MIN) >= Timestamp::MIN, "{interval}");
             assert!(grid.next(Timestamp::MAX) > Timestamp::MAX, "{interval}");
         }
+    }
+
+    #[test]
+    fn a_series_is_behind_by_the_closed_slots_that_were_not_answered() {
+        let grid = Grid::new(Interval::H12);
+        let closed_until = at("2024-11-06T12:00:00Z");
+        let behind = |since| grid.slots_behind(at(since), closed_until);
+        assert_eq!(behind("2024-11-06T12:00:00Z"), 0);
+        assert_eq!(behind("2024-11-06T00:00:00Z"), 1);
+        // Answered further than this clock says is closed: not behind.
+        assert_eq!(behind("2024-11-08T00:00:00Z"), 0);
+        assert_eq!(
+            Grid::new(Interval::Mo1).slots_behind(at("2024-08-01T00:00:00Z"), at("2024-11-01T00:00:00Z")),
+            3
+        );
     }
 
     #[test]

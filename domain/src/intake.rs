@@ -34,6 +34,21 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All eleven.
+    pub const ALL: [Self; 11] = [
+        Self::Malformed,
+        Self::Negative,
+        Self::TooLarge,
+        Self::TooManyPlaces,
+        Self::LowNotLowest,
+        Self::HighNotHighest,
+        Self::OffGrid,
+        Self::NotAsked,
+        Self::NotClosed,
+        Self::OutOfOrder,
+        Self::Conflicting,
+    ];
+
     /// A short name for it that stays the same.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

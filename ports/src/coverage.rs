@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Asset, BackfillState, Fence, Hole, Summary, TimeRange};
+use ohlcv_domain::{Asset, BackfillState, Cause, Fence, Hole, Summary, TimeRange};
 
 use crate::StoreError;
 
@@ -45,6 +45,13 @@ pub trait Coverage: Debug + Send + Sync {
         range: TimeRange,
         limit: u64,
     ) -> Result<Vec<TimeRange>, StoreError>;
+
+    /// How many holes each asset has of each cause, sorted by name and cause; what has none is left
+    /// out. MUST NOT cost more the more candles there are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError>;
 
     /// Notes how far the backfill of an asset is, also before its first commit.
     ///

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::service::Service;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::market::{HALF_DAY, Market, NOON, asset, at};
 
@@ -128,7 +127,7 @@ async fn careless_requests_get_the_right_status_and_say_what_was_wrong(backend: 
         ("/api/v1/assets?limit=3", 400, "limit"),
         ("/api/v1/health?verbose=1", 400, "verbose"),
         ("/livez?x", 400, "x"),
-        ("/api/v1/jobs", 404, "/api/v1/jobs"),
+        ("/api/v1/jobs", 403, "API_KEY"),
     ];
     for (path, status, told) in cases {
         let answer = service.get(path).await;
@@ -155,45 +154,20 @@ async fn assets_without_data_are_listed_and_untracked_ones_with_data_stay(backen
 }
 
 ohlcv_tests::on_postgres! {
-    /// Passes bytes to and fro between its port and another one until it is stopped.
-    struct Wire {
-        port: u16,
-        carrying: tokio::task::JoinHandle<()>,
-    }
-
-    impl Wire {
-        async fn to(target: u16) -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let port = listener.local_addr().unwrap().port();
-            let carrying = tokio::spawn(async move {
-                let mut connections = tokio::task::JoinSet::new();
-                while let Ok((mut near, _)) = listener.accept().await {
-                    connections.spawn(async move {
-                        let mut far = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
-                        // Either end may break: that is what the wire is for.
-                        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                    });
-                }
-            });
-            Self { port, carrying }
-        }
-    }
+    use crate::wire::Wire;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn health_is_503_soon_when_the_database_is_away() {
         let market = Market::new(HALF_DAY, &["BTC"], NOON, 5).await;
         let mut database = TestDatabase::new(Backend::Postgres).await;
-        let address = database.url().split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
-        let port: u16 = address.rsplit(':').next().unwrap().parse().unwrap();
-        let wire = Wire::to(port).await;
-        database.reach_through(&address, &format!("127.0.0.1:{}", wire.port));
+        let wire = Wire::before(&mut database).await;
         let service = market.service(&database, &[]).await;
         let healthy = service.get("/api/v1/health").await;
         assert_eq!(healthy.status, 200);
         assert_eq!((healthy.json()["status"].as_str(), healthy.json()["database"].as_str()), (Some("healthy"), Some("connected")));
         assert_eq!(service.get("/readyz").await.status, 200);
 
-        wire.carrying.abort();
+        wire.cut();
         let asked = Instant::now();
         let away = service.get("/api/v1/health").await;
         assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());

@@ -6,11 +6,13 @@ mod binance_client;
 mod budget;
 mod closing;
 mod decimals;
+mod edge;
 mod healing;
 mod interruption;
 mod job_queue;
 mod leases;
 mod market;
+mod metrics;
 mod program;
 mod schedule;
 mod store;
@@ -20,6 +22,10 @@ mod upgrade;
 
 ohlcv_tests::on_postgres! {
     mod moving_in;
+}
+
+ohlcv_tests::on_postgres! {
+    mod wire;
 }
 
 ohlcv_tests::with_recorded_data! {

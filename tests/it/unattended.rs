@@ -44,7 +44,7 @@ fn program(database: &TestDatabase, market: &Market, assets: &str) -> Program {
         .with("BINANCE_REQUEST_DELAY_MS", "0")
         .with("TRACKED_ASSETS", assets)
         .with("INITIAL_BACKFILL_DAYS", "2900")
-        .with("LEASE_SECONDS", "2")
+        .with("LEASE_SECONDS", "3")
         .with("LISTEN_ADDRESS", "127.0.0.1:0")
         .with("API_KEY", KEY)
 }

@@ -11,9 +11,11 @@ mod http_client;
 mod postgres;
 pub mod process;
 pub mod recorded;
+mod samples;
 pub mod service;
 
 pub use http_client::{http_client, http_client_builder};
+pub use samples::Samples;
 
 /// The items, if the tests run on PostgreSQL too (feature `postgres`).
 #[cfg(feature = "postgres")]

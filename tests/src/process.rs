@@ -88,7 +88,16 @@ pub struct Running {
 impl Running {
     /// Where its API is, once it says so.
     pub fn url(&mut self) -> String {
-        let line = self.wait_for("listening on ");
+        self.address_after("listening on ")
+    }
+
+    /// Where the metrics of a scheduler alone are, without their path, once it says so.
+    pub fn metrics_url(&mut self) -> String {
+        self.address_after("metrics on ").trim_end_matches("/metrics").to_owned()
+    }
+
+    fn address_after(&mut self, text: &str) -> String {
+        let line = self.wait_for(text);
         let from = line.find("http://").expect("an address");
         line[from..].split([',', ' ']).next().expect("an address").to_owned()
     }

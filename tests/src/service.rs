@@ -9,8 +9,6 @@ use ohlcv::wiring::{App, Outside};
 use ohlcv_domain::Asset;
 use ohlcv_ports::Clock;
 use ohlcv_usecases::RunReport;
-use poem::Server;
-use poem::listener::TcpAcceptor;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -97,10 +95,9 @@ impl Service {
     pub async fn of(app: App) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
-        let acceptor = TcpAcceptor::from_tokio(listener).expect("a bound socket");
         let endpoint = app.endpoint();
         let server = tokio::spawn(async move {
-            Server::new_with_acceptor(acceptor).run(endpoint).await.expect("the API serves");
+            ohlcv::http::serve(listener, endpoint, CancellationToken::new()).await.expect("the API serves");
         });
         Self { app, url, client: crate::http_client(), server }
     }

@@ -1,6 +1,6 @@
 //! The rows of `hole`.
 
-use ohlcv_domain::{Asset, Hole, TimeRange, Timestamp};
+use ohlcv_domain::{Asset, Cause, Hole, TimeRange, Timestamp};
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
 
@@ -107,6 +107,29 @@ pub(super) async fn touching(
 pub(super) async fn tail(db: &impl ConnectionTrait, asset: Asset) -> Result<Vec<Hole>, DbErr> {
     let found = of(asset).order_by_desc(Column::StartMs).limit(TAIL_HOLES_MAX);
     into_holes(found.all(db).await?)
+}
+
+/// How many holes there are, by asset and cause, sorted by both.
+pub(super) async fn counts(db: &impl ConnectionTrait) -> Result<Vec<(Asset, Cause, u64)>, DbErr> {
+    let grouped = Entity::find()
+        .select_only()
+        .column(Column::Asset)
+        .column(Column::Cause)
+        .column_as(Column::StartMs.count(), "holes")
+        .group_by(Column::Asset)
+        .group_by(Column::Cause);
+    let rows: Vec<(String, String, i64)> = grouped.into_tuple().all(db).await?;
+    let mut counts = Vec::with_capacity(rows.len());
+    for (asset, cause, holes) in rows {
+        let impossible = |what: &dyn std::fmt::Display| DbErr::Type(format!("holes of {asset}: {what}"));
+        counts.push((
+            asset.parse().map_err(|error| impossible(&error))?,
+            cause.parse().map_err(|error| impossible(&error))?,
+            u64::try_from(holes).map_err(|error| impossible(&error))?,
+        ));
+    }
+    counts.sort_unstable();
+    Ok(counts)
 }
 
 /// Puts `after` where `before` stood.

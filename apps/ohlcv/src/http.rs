@@ -5,9 +5,13 @@
 //! rendered in `problem`.
 
 mod access;
+mod admission;
 mod assets;
+mod body;
 mod candle_bytes;
 mod candles;
+mod compression;
+mod connections;
 mod cors;
 mod dto;
 mod edge;
@@ -15,10 +19,14 @@ mod health;
 mod jobs;
 mod problem;
 mod query;
+mod readiness;
+mod request_id;
 mod routes;
+mod server;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod visit;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,28 +34,36 @@ use std::sync::Arc;
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
 use ohlcv_usecases::{ListAssets, QueryCandles, SubmitJob};
-use poem::endpoint::{BoxEndpoint, make_sync};
+use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
-use poem::{EndpointExt, Response, Route};
+use poem::{Endpoint, EndpointExt, Response, Route};
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
+pub use self::admission::DATABASE_REQUESTS_MAX;
 pub use self::cors::CorsOrigins;
+pub use self::server::serve;
 
 use self::access::Access;
+use self::admission::Admission;
 use self::assets::AssetsApi;
 use self::candles::CandlesApi;
-use self::edge::Edge;
-use self::health::HealthApi;
+use self::edge::{Edge, Gates};
+use self::health::{HealthApi, ProbesApi};
 use self::jobs::JobsApi;
+use self::readiness::Readiness;
 use self::routes::Routes;
 use self::trigger::TriggerApi;
+use crate::monitoring::Metrics;
 use crate::settings::ApiKeys;
 
 const TITLE: &str = "ohlcv";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DOCS_PATH: &str = "/docs";
 const OPENAPI_PATH: &str = "/openapi.json";
+const METRICS_PATH: &str = "/metrics";
+/// The text format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Holds the page to what it promises: it brings all it needs, and asks nobody but this service.
 const DOCS_SECURITY_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
@@ -76,10 +92,14 @@ pub struct HttpParts {
     pub cors: CorsOrigins,
     /// What opens the protected endpoints.
     pub api_keys: ApiKeys,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// How many requests may use the database at once; [`DATABASE_REQUESTS_MAX`] in production.
+    pub database_requests_max: usize,
 }
 
 /// All operations.
-type Api = (HealthApi, AssetsApi, CandlesApi, TriggerApi, JobsApi);
+type Api = (HealthApi, ProbesApi, AssetsApi, CandlesApi, TriggerApi, JobsApi);
 
 #[derive(Tags)]
 enum Tag {
@@ -94,9 +114,24 @@ enum Tag {
 /// The whole API, ready to be served.
 #[must_use]
 pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
-    let HttpParts { query, assets, submit, jobs, store, clock, quote, tracked, cors, api_keys } = parts;
+    let HttpParts {
+        query,
+        assets,
+        submit,
+        jobs,
+        store,
+        clock,
+        quote,
+        tracked,
+        cors,
+        api_keys,
+        metrics,
+        database_requests_max,
+    } = parts;
+    let readiness = Readiness::of(store);
     let operations: Api = (
-        HealthApi { store, clock: Arc::clone(&clock) },
+        HealthApi { readiness: readiness.clone(), clock: Arc::clone(&clock) },
+        ProbesApi { readiness },
         AssetsApi { assets },
         CandlesApi { query, quote, tracked },
         TriggerApi { submit },
@@ -107,9 +142,35 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
     let routes = Route::new()
         .at(OPENAPI_PATH, make_sync(move |_| json(document.clone())))
         .at(DOCS_PATH, make_sync(move |_| html(page.clone())))
+        .at(METRICS_PATH, metrics_page(metrics))
         .nest("/", OpenApiService::new(operations, TITLE, VERSION));
-    let pages = [DOCS_PATH, OPENAPI_PATH];
-    Edge::new(routes, Routes::of::<Api>(&pages), Access::new(api_keys), cors).boxed()
+    let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]);
+    let gates =
+        Gates { access: Access::new(api_keys), admission: Admission::new(database_requests_max), cors };
+    Edge::new(routes, known, gates).boxed()
+}
+
+/// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.
+#[must_use]
+pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> BoxEndpoint<'static> {
+    let operations = ProbesApi { readiness: Readiness::of(store) };
+    let routes = Route::new()
+        .at(METRICS_PATH, metrics_page(metrics))
+        .nest("/", OpenApiService::new(operations, TITLE, VERSION));
+    let known = Routes::of::<ProbesApi>(&[METRICS_PATH]);
+    let gates = Gates {
+        access: Access::new(ApiKeys::default()),
+        admission: Admission::new(DATABASE_REQUESTS_MAX),
+        cors: CorsOrigins::None,
+    };
+    Edge::new(routes, known, gates).boxed()
+}
+
+fn metrics_page(metrics: Metrics) -> impl Endpoint {
+    make(move |_| {
+        let metrics = metrics.clone();
+        async move { Response::builder().content_type(METRICS_TYPE).body(metrics.render().await) }
+    })
 }
 
 /// The OpenAPI document, as JSON for people.

@@ -5,6 +5,7 @@ pub mod commands;
 mod console;
 pub mod http;
 mod lifecycle;
+pub mod monitoring;
 mod run_log;
 pub mod scheduler;
 pub mod settings;

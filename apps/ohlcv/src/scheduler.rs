@@ -34,8 +34,11 @@ pub async fn run(app: &App, stop: &CancellationToken, progress: ProgressSink, af
             Ok(Some(fence)) => {
                 tracing::info!("this scheduler leads");
                 standing_by = false;
+                let leading = Leading::begin();
                 let work = keep_up(app, stop, ProgressSink::clone(&progress), &after_run);
-                if terms.keep(&fence, work).await == Kept::Lost {
+                let kept = terms.keep(&fence, work).await;
+                drop(leading);
+                if kept == Kept::Lost {
                     after_run();
                     tracing::warn!("this scheduler no longer leads: its lease ran out");
                 }
@@ -50,6 +53,22 @@ pub async fn run(app: &App, stop: &CancellationToken, progress: ProgressSink, af
         }
         let pause = tokio::time::sleep(terms.look_interval());
         stop.run_until_cancelled(pause).await;
+    }
+}
+
+/// Shows in the metrics that this process leads, as long as it lives.
+struct Leading;
+
+impl Leading {
+    fn begin() -> Self {
+        metrics::gauge!("ohlcv_scheduler_leader").set(1);
+        Self
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        metrics::gauge!("ohlcv_scheduler_leader").set(0);
     }
 }
 

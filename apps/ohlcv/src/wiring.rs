@@ -4,21 +4,23 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context;
+use async_trait::async_trait;
 use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
 use ohlcv_ports::{
-    CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, Paused, RequestBudget, StoreError,
+    CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ProgressSink,
-    QueryCandles, ReportSink, RunJob, SubmitJob,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, Monitor,
+    MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, HttpParts};
+use crate::http::{self, DATABASE_REQUESTS_MAX, HttpParts};
+use crate::monitoring::{Connections, DatabaseUse, Metrics};
 use crate::settings::{DatabaseUrl, Settings};
 
 /// Which simulated market `demo` shows. Any number gives one; this one has a pleasant chart.
@@ -101,6 +103,18 @@ impl Outside {
         let source: Arc<dyn CandleSource> = Arc::new(SimulatedMarket::new(Arc::clone(&clock), DEMO_SEED));
         let sources = Sources { interactive: Arc::clone(&source), source };
         Self { exchange: Exchange::Other(sources), clock }
+    }
+}
+
+#[async_trait]
+impl DatabaseUse for SqlStore {
+    fn connections(&self) -> Connections {
+        let connections = Self::connections(self);
+        Connections { idle: connections.idle, used: connections.used }
+    }
+
+    async fn size_bytes(&self) -> Result<u64, StoreError> {
+        Self::size_bytes(self).await
     }
 }
 
@@ -215,7 +229,33 @@ impl App {
             tracked,
             cors: settings.cors_allowed_origins.clone(),
             api_keys: settings.api_keys.clone(),
+            metrics: self.metrics(),
+            database_requests_max: DATABASE_REQUESTS_MAX,
         })
+    }
+
+    /// Metrics and probes of a process without the API.
+    #[must_use]
+    pub fn monitoring_endpoint(&self) -> BoxEndpoint<'static> {
+        http::monitoring_endpoint(Arc::clone(&self.store), self.metrics())
+    }
+
+    fn metrics(&self) -> Metrics {
+        let settings = &self.settings;
+        let policy = MonitorPolicy {
+            interval: settings.candle_interval,
+            grace: settings.finality_grace,
+            days: settings.initial_backfill_days,
+        };
+        let tracked = settings.tracked_assets.clone();
+        let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
+        let mut monitor =
+            Monitor::new(Arc::clone(&self.coverage), self.clock(), tracked, policy).with_jobs(jobs);
+        if let Exchange::Binance(binance) = &self.outside.exchange {
+            let budget: Arc<dyn RequestBudget> = Arc::<SqlStore>::clone(&self.database);
+            monitor = monitor.with_budget(budget, binance.exchange());
+        }
+        Metrics::new(monitor).with_database(Arc::<SqlStore>::clone(&self.database))
     }
 
     /// Work on jobs, of this process and of others.
@@ -254,18 +294,6 @@ impl App {
     #[must_use]
     pub fn lease_terms(&self) -> &LeaseTerms {
         &self.terms
-    }
-
-    /// How long the exchange must not be asked, as far as any process on the database was told. None
-    /// if it may be asked, or if it is none that can ban.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn exchange_paused(&self) -> Result<Option<Paused>, StoreError> {
-        match &self.outside.exchange {
-            Exchange::Binance(binance) => self.database.paused(&binance.exchange()).await,
-            Exchange::Other(_) => Ok(None),
-        }
     }
 
     /// The local clock.

@@ -1,6 +1,6 @@
 //! One page on its way from the source through the door into the store.
 
-use ohlcv_domain::{Commit, SlotRange, TimeRange, check_page};
+use ohlcv_domain::{Applied, Commit, Rejection, SlotRange, TimeRange, check_page};
 use ohlcv_ports::{SourceError, SourcePage};
 
 use crate::fetch::{AssetRun, Break};
@@ -58,6 +58,7 @@ impl AssetRun<'_> {
             SourceError::Refused { reason: error.to_string() }
         })?;
         let applied = self.apply(commit).await?;
+        count(applied, &rejected);
         self.gains.add_page(applied, &rejected);
         lacking.extend(explained);
         Ok(answered)
@@ -69,5 +70,15 @@ impl AssetRun<'_> {
             Some(page) => Ok(page?),
             None => Err(Break::Stopped),
         }
+    }
+}
+
+/// Adds a committed page to the metrics of the process.
+fn count(applied: Applied, rejected: &[Rejection]) {
+    for (change, candles) in [("new", applied.new), ("changed", applied.changed)] {
+        metrics::counter!("ohlcv_candles_written_total", "change" => change).increment(candles);
+    }
+    for rejection in rejected {
+        metrics::counter!("ohlcv_candles_rejected_total", "rule" => rejection.rule.as_str()).increment(1);
     }
 }

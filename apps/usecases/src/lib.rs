@@ -9,6 +9,7 @@
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
+//! | [`Monitor`] | how far behind each asset is and how many holes there are, without reading candles |
 //!
 //! The fetching ones share five steps, a file each: `extend` puts new slots on the ledger, `audit`
 //! compares ledger and rows, `verify` asks again for what came from elsewhere, `fill_gaps` works the
@@ -27,6 +28,7 @@ mod ingest;
 mod job_board;
 mod lease_terms;
 mod list_assets;
+mod monitor;
 mod query_candles;
 mod report;
 mod run_job;
@@ -43,6 +45,7 @@ pub use fetch::{FetchContext, FetchPolicy};
 pub use fetch_range::FetchRange;
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, ListAssets};
+pub use monitor::{Monitor, MonitorPolicy, Observed};
 pub use query_candles::{CandlePage, CandleQuery, QueryCandles, QueryError};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
 pub use run_job::{RunJob, Worked};

@@ -1,10 +1,11 @@
 //! A job is worked on: under its lease, with its progress written down, to its end or the next
 //! attempt.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ohlcv_domain::Asset;
+use ohlcv_domain::{Asset, Fence};
 use ohlcv_ports::{CandleSource, ClaimedJob, Job, JobEnd, JobQueue, JobState, SourceError, StoreError, Work};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,7 @@ const RETRY_FIRST: Duration = Duration::from_secs(30);
 /// The longest such wait. A ban that lasts longer is waited for.
 const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
 /// How often progress is written down, and a wish to cancel noticed.
-const RECORD_INTERVAL: Duration = Duration::from_millis(500);
+const RECORD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Works on jobs, one at a time each; clones work side by side.
 #[derive(Clone, Debug)]
@@ -104,6 +105,9 @@ impl RunJob {
                 board.close(state);
             }
             self.queue.finish(job.id, &fence, end, &board.all()).await?;
+            if let JobEnd::Final(state) = end {
+                metrics::counter!("ohlcv_jobs_ended_total", "state" => state.as_str()).increment(1);
+            }
             Ok((Some(end), report))
         };
         let (end, report) = match self.terms.keep(&fence, work).await {
@@ -118,7 +122,7 @@ impl RunJob {
         &self,
         job: &Job,
         board: &Arc<JobBoard>,
-        fence: &ohlcv_domain::Fence,
+        fence: &Fence,
     ) -> (Option<Result<RunReport, AssetError>>, Minded) {
         if job.attempts > ATTEMPTS_MAX {
             board.fail_rest(&format!(
@@ -127,32 +131,42 @@ impl RunJob {
             return (None, Minded::Undisturbed);
         }
         let stop = self.context.stop.child_token();
-        let fetching = self.fetch(job.work, board, &stop);
-        let mut fetching = std::pin::pin!(fetching);
-        let mut minded = Minded::Undisturbed;
+        let minded = OnceLock::new();
+        // Side by side: what is fetched may hold the very lock that writing the progress down waits for.
+        let report = tokio::select! {
+            biased;
+            report = self.fetch(job.work, board, &stop) => report,
+            never = self.mind(job, board, fence, &stop, &minded) => match never {},
+        };
+        (Some(report), minded.into_inner().unwrap_or(Minded::Undisturbed))
+    }
+
+    /// Writes progress down from time to time. Stops the fetching, once, if somebody wishes so or
+    /// another worker has the job; it ends with the fetching.
+    async fn mind(
+        &self,
+        job: &Job,
+        board: &JobBoard,
+        fence: &Fence,
+        stop: &CancellationToken,
+        minded: &OnceLock<Minded>,
+    ) -> Infallible {
         loop {
-            let pause = tokio::time::sleep(RECORD_INTERVAL);
-            let done = tokio::select! {
-                biased;
-                done = &mut fetching => Some(done),
-                () = pause => None,
-            };
-            if let Some(report) = done {
-                return (Some(report), minded);
-            }
+            tokio::time::sleep(RECORD_INTERVAL).await;
             let news = board.news();
-            match self.queue.record(job.id, fence, &news).await {
-                Ok(false) => {}
-                Ok(true) => minded = Minded::Cancelled,
-                Err(StoreError::LeaseLost { .. }) => minded = Minded::Lost,
+            let reason = match self.queue.record(job.id, fence, &news).await {
+                Ok(false) => continue,
+                Ok(true) => Minded::Cancelled,
+                Err(StoreError::LeaseLost { .. }) => Minded::Lost,
                 Err(error) => {
                     board.not_told(&news);
                     tracing::debug!("the progress of job {} could not be written down: {error}", job.id);
+                    continue;
                 }
-            }
-            if minded != Minded::Undisturbed {
-                stop.cancel();
-            }
+            };
+            // The first reason counts.
+            let _ = minded.set(reason);
+            stop.cancel();
         }
     }
 

@@ -105,6 +105,7 @@ macro_rules! candle_store_contract {
             the_span_grows_both_ways,
             holes_of_neighbouring_commits_become_one,
             holes_are_listed_whole_and_in_order_up_to_the_limit,
+            holes_are_counted_by_asset_and_cause,
             // summaries
             the_answered_part_ends_before_a_tail_that_was_not_answered,
             a_summary_counts_the_rows_and_knows_the_first_and_the_last,

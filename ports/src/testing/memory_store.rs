@@ -181,6 +181,16 @@ impl Coverage for MemoryStore {
         }))
     }
 
+    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError> {
+        let mut counts: BTreeMap<(Asset, Cause), u64> = BTreeMap::new();
+        for (&asset, series) in self.series().iter() {
+            for hole in &series.holes {
+                *counts.entry((asset, hole.cause)).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().map(|((asset, cause), holes)| (asset, cause, holes)).collect())
+    }
+
     async fn record_backfill(
         &self,
         asset: Asset,

@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ohlcv::http::{CorsOrigins, HttpParts, endpoint, openapi_document};
+use ohlcv::http::{CorsOrigins, DATABASE_REQUESTS_MAX, HttpParts, endpoint, openapi_document};
+use ohlcv::monitoring::Metrics;
 use ohlcv::settings::{ApiKeys, Sources, VARIABLES};
 use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::Interval;
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
-use ohlcv_ports::{CandleStore, Coverage, Jobs};
+use ohlcv_ports::{CandleStore, Clock, Coverage, Jobs};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_usecases::{ListAssets, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::test::TestClient;
@@ -84,19 +86,22 @@ fn pinned(name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-fn client(
+/// What a service is made of that works on these stores.
+fn parts(
     candles: Arc<dyn CandleStore>,
     coverage: Arc<dyn Coverage>,
     jobs: Arc<dyn Jobs>,
     api_keys: ApiKeys,
-) -> TestClient<BoxEndpoint<'static>> {
+) -> HttpParts {
+    let clock: Arc<dyn Clock> = Arc::new(PausedClock::new(at("2024-11-08T12:00:00Z")));
+    let policy = MonitorPolicy { interval: Interval::H12, grace: Duration::ZERO, days: 730 };
     let tracked = vec![asset("BTC"), asset("ETH")];
     let query =
         QueryCandles::new(Arc::clone(&candles), Arc::clone(&coverage), Interval::H12, tracked.clone());
-    let clock = Arc::new(PausedClock::new(at("2024-11-08T12:00:00Z")));
-    TestClient::new(endpoint(HttpParts {
+    let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
+    HttpParts {
         query,
-        submit: SubmitJob::new(Arc::clone(&jobs), Arc::<PausedClock>::clone(&clock), tracked.clone()),
+        submit: SubmitJob::new(Arc::clone(&jobs), Arc::clone(&clock), tracked.clone()),
         jobs,
         assets: ListAssets::new(coverage, tracked.clone()),
         store: candles,
@@ -105,7 +110,9 @@ fn client(
         tracked,
         cors: CorsOrigins::None,
         api_keys,
-    }))
+        metrics: Metrics::new(monitor),
+        database_requests_max: DATABASE_REQUESTS_MAX,
+    }
 }
 
 /// Writes down a request and what a client sees of the answer; returns the answer's code.
@@ -180,14 +187,14 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
     let db = database.connect().await;
     ohlcv_migration::up(&db).await.unwrap();
     let jobs = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
-    let candles = Arc::<MemoryStore>::clone(&store);
-    let working = client(candles.clone(), store.clone(), Arc::<SqlStore>::clone(&jobs), keys());
+    let of = |keys| parts(store.clone(), store.clone(), jobs.clone(), keys);
+    let working = TestClient::new(endpoint(of(keys())));
     for (method, url, body_bytes) in WRONG {
         let length = body_bytes.to_string();
         let headers: &[_] = if body_bytes > 0 { &[("content-length", length.as_str())] } else { &[] };
         codes.insert(write_down(&mut told, &working, method, url, headers, "").await);
     }
-    let keyless = client(candles, store, Arc::<SqlStore>::clone(&jobs), ApiKeys::default());
+    let keyless = TestClient::new(endpoint(of(ApiKeys::default())));
     writeln!(told, "Without a key, and with a wrong one; then where none is configured:\n").unwrap();
     codes.insert(write_down(&mut told, &working, Method::GET, "/api/v1/jobs", &[], "").await);
     let wrong_key = [("x-api-key", "not-a-key-that-is-right")];
@@ -214,11 +221,14 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
     let database = TestDatabase::new(Backend::Sqlite).await;
     let without_schema = Arc::new(SqlStore::new(database.connect().await, ohlcv_migration::newest()));
     let shared = || Arc::<SqlStore>::clone(&without_schema);
-    let failing = client(shared(), shared(), shared(), keys());
+    let failing = TestClient::new(endpoint(parts(shared(), shared(), shared(), keys())));
     writeln!(told, "With a database that lacks its schema:\n").unwrap();
     for url in READING {
         codes.insert(write_down(&mut told, &failing, Method::GET, url, &[], "").await);
     }
+    let full = TestClient::new(endpoint(HttpParts { database_requests_max: 0, ..of(keys()) }));
+    writeln!(told, "With no room for another request:\n").unwrap();
+    codes.insert(write_down(&mut told, &full, Method::GET, "/api/v1/assets", &[], "").await);
     pinned("problems", &told);
 
     let document: Value = serde_json::from_str(&openapi_document()).unwrap();

@@ -1,21 +1,19 @@
 //! `ohlcv run`, `serve` and `schedule`: the API, the scheduler, or both.
 
+use std::net::SocketAddr;
+
 use anyhow::Context;
-use poem::Server;
-use poem::listener::TcpAcceptor;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::{End, progress};
 use crate::console::Console;
+use crate::http;
 use crate::lifecycle::{Lifecycle, Outcome};
+use crate::monitoring;
 use crate::scheduler;
 use crate::settings::Settings;
 use crate::wiring::{App, Outside};
 use crate::worker;
-
-/// How long answers in hand may take after the service was told to stop.
-const DRAIN_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Which parts of the service this process runs.
 #[derive(Clone, Copy, Debug)]
@@ -50,17 +48,25 @@ pub(super) async fn execute(
 async fn run(app: &App, parts: Parts, lifecycle: &mut Lifecycle, console: Console) -> anyhow::Result<End> {
     let stop = lifecycle.token();
     if parts.api {
-        let address = app.settings.listen_address;
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on LISTEN_ADDRESS={address}"))?;
+        let listener = bind("LISTEN_ADDRESS", app.settings.listen_address).await?;
         let address = listener.local_addr()?;
         tracing::info!("listening on http://{address}, documentation on http://{address}/docs");
         if app.settings.api_keys.is_empty() {
             tracing::info!("API_KEY is not set: fetches and jobs over HTTP are off");
         }
-        lifecycle.spawn("the API", serve(app.clone(), listener, stop.clone()));
+        let (endpoint, stop) = (app.endpoint(), stop.clone());
+        lifecycle.spawn("the API", async { Ok(http::serve(listener, endpoint, stop).await?) });
+    } else if let Some(address) = app.settings.metrics_listen_address {
+        let listener = bind("METRICS_LISTEN_ADDRESS", address).await?;
+        tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+        let (endpoint, stop) = (app.monitoring_endpoint(), stop.clone());
+        lifecycle.spawn("the metrics", async { Ok(http::serve(listener, endpoint, stop).await?) });
     }
+    let stopped = stop.clone();
+    lifecycle.spawn("the upkeep of metrics", async move {
+        monitoring::keep_up(&stopped).await;
+        Ok(())
+    });
     if parts.scheduler {
         let (worker, jobs_stop, shown) = (app.clone(), stop.clone(), progress(&console));
         lifecycle.spawn("the worker", async move {
@@ -79,11 +85,7 @@ async fn run(app: &App, parts: Parts, lifecycle: &mut Lifecycle, console: Consol
     }
 }
 
-/// Serves the API on a bound socket until it is told to stop.
-async fn serve(app: App, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-    let acceptor = TcpAcceptor::from_tokio(listener)?;
-    let server = Server::new_with_acceptor(acceptor);
-    let stopped = async move { stop.cancelled().await };
-    server.run_with_graceful_shutdown(app.endpoint(), stopped, Some(DRAIN_TIME_MAX)).await?;
-    Ok(())
+/// A socket at the address that the setting `name` says.
+async fn bind(name: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {name}={address}"))
 }

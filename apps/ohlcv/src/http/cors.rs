@@ -10,7 +10,7 @@ const PREFLIGHT_MAX_AGE_SECONDS: u32 = 600;
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, DELETE";
 const ALLOWED_HEADERS: &str = "Content-Type, Idempotency-Key, X-API-KEY";
 /// Headers beyond the harmless ones that a page may read.
-const EXPOSED_HEADERS: &str = "Link, Location, Retry-After";
+const EXPOSED_HEADERS: &str = "Link, Location, Retry-After, X-Request-Id";
 
 /// The origins whose pages may read the answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

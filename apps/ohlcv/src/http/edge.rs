@@ -6,12 +6,18 @@ use std::time::Duration;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, header};
 use poem::middleware::CatchPanic;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response};
+use poem::{Addr, Endpoint, EndpointExt, IntoResponse, Request, Response};
+use tracing::Instrument;
 
 use super::access::Access;
+use super::admission::Admission;
+use super::body::read_body;
+use super::compression::{Coding, coded};
 use super::cors::CorsOrigins;
-use super::problem::{Problem, render};
+use super::problem::{Problem, render, shortened};
+use super::request_id::{self, request_id};
 use super::routes::Routes;
+use super::visit::{UNMATCHED, Visit};
 
 /// The longest that a client is kept waiting for an answer. The store gives up earlier by itself.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -20,29 +26,59 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Edge {
     inner: BoxEndpoint<'static>,
     routes: Routes,
-    access: Access,
-    cors: CorsOrigins,
+    gates: Gates,
+}
+
+/// What a request has to pass.
+pub(crate) struct Gates {
+    /// Who may use the protected endpoints.
+    pub(crate) access: Access,
+    /// How many may use the database at once.
+    pub(crate) admission: Admission,
+    /// Whose pages may read the answers.
+    pub(crate) cors: CorsOrigins,
 }
 
 impl Edge {
-    pub(crate) fn new(
-        inner: impl Endpoint + 'static,
-        routes: Routes,
-        access: Access,
-        cors: CorsOrigins,
-    ) -> Self {
+    pub(crate) fn new(inner: impl Endpoint + 'static, routes: Routes, gates: Gates) -> Self {
         let inner = inner.with(CatchPanic::new().with_handler(panicked)).boxed();
-        Self { inner, routes, access, cors }
+        Self { inner, routes, gates }
     }
 
-    async fn answer(&self, mut request: Request) -> Response {
-        if let Some(response) = self.cors.preflight(&request) {
+    /// The whole answer, counted and logged.
+    async fn visit(&self, mut request: Request) -> Response {
+        let method = request.method().clone();
+        let path = shortened(request.uri().path());
+        let client = client(&request);
+        let visit = Visit::begin(self.routes.template(request.uri().path()).unwrap_or(UNMATCHED), &method);
+        let cors = self.gates.cors.headers(request.headers());
+        let coding = Coding::wanted(request.headers());
+        let head_only = method == Method::HEAD;
+        if head_only {
+            request.set_method(Method::GET);
+        }
+        let mut response = self.answer(request).await;
+        response.headers_mut().extend(cors);
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // Every body is whole in memory, so this waits for nothing but its turn.
+        let (mut response, bytes) = coded(response, coding).await;
+        if head_only {
+            drop(response.take_body());
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+        }
+        let status = response.status();
+        let took = visit.answered(status);
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let status = status.as_u16();
+        tracing::debug!(%method, path, status, duration_ms, bytes, client, "answered");
+        response
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        if let Some(response) = self.gates.cors.preflight(&request) {
             return response;
         }
-        if let Err(problem) = self.routes.admit(&mut request, &self.access) {
-            return problem.into_response();
-        }
-        match tokio::time::timeout(ANSWER_TIME_MAX, self.inner.call(request)).await {
+        match tokio::time::timeout(ANSWER_TIME_MAX, self.handle(request)).await {
             Ok(answer) => answer.unwrap_or_else(render),
             Err(_) => {
                 tracing::warn!(waited = ?ANSWER_TIME_MAX, "a request was given up");
@@ -50,26 +86,39 @@ impl Edge {
             }
         }
     }
+
+    /// Handlers get the body whole, so that none of them has to bound it; and whoever sends it slowly
+    /// takes no turn from others meanwhile.
+    async fn handle(&self, mut request: Request) -> poem::Result<Response> {
+        let route = self.routes.admit(&mut request, &self.gates.access)?;
+        let body = read_body(request.take_body()).await?;
+        request.set_body(body);
+        let _turn = self.gates.admission.admit(route)?;
+        self.inner.call(request).await
+    }
 }
 
 impl Endpoint for Edge {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let cors = self.cors.headers(request.headers());
-        let head_only = request.method() == Method::HEAD;
-        if head_only {
-            request.set_method(Method::GET);
-        }
-        let mut response = self.answer(request).await;
-        response.headers_mut().extend(cors);
-        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if head_only {
-            // Every body is whole in memory, so this waits for nothing.
-            let body = response.take_body().into_bytes().await.unwrap_or_default();
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let id = request_id(request.headers());
+        // At the highest level, so that no line about the request lacks it.
+        let span = tracing::error_span!("request", %id);
+        let mut response = self.visit(request).instrument(span).await;
+        // Holds: it is ASCII.
+        if let Ok(id) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(request_id::HEADER, id);
         }
         Ok(response)
+    }
+}
+
+/// Where the request comes from: the client, or the proxy before it.
+fn client(request: &Request) -> String {
+    match &request.remote_addr().0 {
+        Addr::SocketAddr(address) => address.to_string(),
+        other => other.to_string(),
     }
 }
 

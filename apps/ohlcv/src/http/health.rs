@@ -1,11 +1,9 @@
 //! Whether the service works, for people, monitors and orchestrators; and what it is.
 
-use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ohlcv_domain::Timestamp;
-use ohlcv_ports::{CandleStore, Clock};
+use ohlcv_ports::Clock;
 use poem::http::StatusCode;
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaResponses, Registry};
@@ -15,10 +13,8 @@ use serde::Serialize;
 
 use super::dto::{Prepared, Time};
 use super::problem::{Problem, ProblemBody, documented};
-use super::{DOCS_PATH, OPENAPI_PATH, Tag, VERSION};
-
-/// A database that takes longer to answer counts as disconnected.
-const DATABASE_ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
+use super::readiness::Readiness;
+use super::{DOCS_PATH, METRICS_PATH, OPENAPI_PATH, Tag, VERSION};
 
 /// The service and what it offers.
 #[derive(Object, Serialize)]
@@ -42,6 +38,8 @@ pub(crate) struct LinksBody {
     openapi: String,
     /// Whether the service works.
     health: String,
+    /// What there is to watch, for Prometheus.
+    metrics: String,
     /// What is stored.
     assets: String,
     /// Candles of one asset.
@@ -70,7 +68,7 @@ pub(crate) struct HealthBody {
 
 /// The operations that are not about candles.
 pub(crate) struct HealthApi {
-    pub(crate) store: Arc<dyn CandleStore>,
+    pub(crate) readiness: Readiness,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -86,12 +84,35 @@ impl HealthApi {
                 docs: DOCS_PATH.to_owned(),
                 openapi: OPENAPI_PATH.to_owned(),
                 health: "/api/v1/health".to_owned(),
+                metrics: METRICS_PATH.to_owned(),
                 assets: "/api/v1/assets".to_owned(),
                 candles: "/api/v1/ohlcv/{asset}".to_owned(),
             },
         }))
     }
 
+    /// Whether the service works
+    #[oai(path = "/api/v1/health", method = "get", operation_id = "get_health", tag = "Tag::Service")]
+    async fn health(&self) -> HealthAnswer {
+        let healthy = self.readiness.database_answers().await;
+        let (status, database) =
+            if healthy { ("healthy", "connected") } else { ("unhealthy", "disconnected") };
+        let body = HealthBody {
+            status: status.to_owned(),
+            database: database.to_owned(),
+            timestamp: Time(whole_seconds(self.clock.now())),
+        };
+        HealthAnswer { healthy, body: Prepared::of(&body) }
+    }
+}
+
+/// The operations for orchestrators.
+pub(crate) struct ProbesApi {
+    pub(crate) readiness: Readiness,
+}
+
+#[OpenApi]
+impl ProbesApi {
     /// Whether the process is up
     ///
     /// Does not look at the database.
@@ -105,39 +126,13 @@ impl HealthApi {
     /// That is, whether the database can be reached and has the schema that this version needs.
     #[oai(path = "/readyz", method = "get", operation_id = "get_readyz", tag = "Tag::Service")]
     async fn readyz(&self) -> Result<Prepared<ProbeBody>, Problem> {
-        if self.database_answers().await {
+        if self.readiness.database_answers().await {
             Ok(Prepared::of(&ProbeBody { status: "ready".to_owned() }))
         } else {
             let detail = "the database cannot be used now, or has another schema than this version needs; \
                 the service's log says which";
             Err(Problem::unavailable(detail))
         }
-    }
-
-    /// Whether the service works
-    #[oai(path = "/api/v1/health", method = "get", operation_id = "get_health", tag = "Tag::Service")]
-    async fn health(&self) -> HealthAnswer {
-        let healthy = self.database_answers().await;
-        let (status, database) =
-            if healthy { ("healthy", "connected") } else { ("unhealthy", "disconnected") };
-        let body = HealthBody {
-            status: status.to_owned(),
-            database: database.to_owned(),
-            timestamp: Time(whole_seconds(self.clock.now())),
-        };
-        HealthAnswer { healthy, body: Prepared::of(&body) }
-    }
-}
-
-impl HealthApi {
-    /// What keeps the database from being used is written to the log.
-    async fn database_answers(&self) -> bool {
-        match tokio::time::timeout(DATABASE_ANSWER_TIME_MAX, self.store.ready()).await {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn Error, "the database cannot be used"),
-            Err(_) => tracing::warn!(waited = ?DATABASE_ANSWER_TIME_MAX, "the database does not answer"),
-        }
-        false
     }
 }
 

@@ -17,6 +17,8 @@ const PROBLEM_JSON: &str = "application/problem+json";
 
 /// When to try again after the database was away. Pools reconnect within seconds.
 const DATABASE_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// When to try again after there was too much to do: requests take milliseconds.
+const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Values longer than this are cut where they are quoted back.
 const QUOTED_CHARS_MAX: usize = 80;
@@ -68,6 +70,8 @@ pub(crate) enum Code {
     Internal,
     /// The database cannot be used now; `Retry-After` says when to try again.
     Unavailable,
+    /// Too many requests wait for the database; `Retry-After` says when to try again.
+    Overloaded,
 }
 
 /// The body of every error (RFC 9457).
@@ -139,6 +143,12 @@ impl Problem {
     pub(crate) fn unavailable(detail: &str) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail);
         problem.retrying_after(DATABASE_RETRY_AFTER)
+    }
+
+    /// Too much is going on; requests take milliseconds, so it is worth asking again soon.
+    pub(crate) fn overloaded(detail: &str) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, detail);
+        problem.retrying_after(OVERLOADED_RETRY_AFTER)
     }
 
     /// A failure that is not the client's: nothing about it leaves the service.
@@ -260,7 +270,7 @@ pub(crate) fn documented(statuses: &[StatusCode]) -> MetaResponses {
                 "Well-formed, but impossible: a range that ends before it begins, say."
             }
             StatusCode::TOO_MANY_REQUESTS => "Too many wrong keys, or too many jobs that have not ended.",
-            StatusCode::SERVICE_UNAVAILABLE => "The database cannot be used now.",
+            StatusCode::SERVICE_UNAVAILABLE => "The database cannot be used now, or too much waits for it.",
             _ => "Something failed inside the service; its log says what.",
         },
         status: Some(status.as_u16()),

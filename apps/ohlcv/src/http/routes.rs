@@ -11,14 +11,16 @@ use poem_openapi::OpenApi;
 use poem_openapi::registry::MetaParamIn;
 
 use super::access::Access;
+use super::body::REQUEST_BODY_BYTES_MAX;
 use super::problem::{Code, Problem, shortened};
-
-/// A longer body is refused unread.
-pub(crate) const REQUEST_BODY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Every endpoint there is.
 #[derive(Debug)]
-pub(crate) struct Routes(Vec<Endpoint>);
+pub(crate) struct Routes {
+    endpoints: Vec<Endpoint>,
+    /// What is told to those who ask for something else.
+    hint: String,
+}
 
 #[derive(Debug)]
 struct Endpoint {
@@ -50,16 +52,31 @@ impl Routes {
                 path: path.path,
             });
         }
-        Self(endpoints)
+        let paths: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.path.as_str()).collect();
+        let hint = match paths.contains(&"/") {
+            true => "GET / lists what there is".to_owned(),
+            false => format!("there is {}", paths.join(", ")),
+        };
+        Self { endpoints, hint }
+    }
+
+    /// The path as documented that a path leads to: `/api/v1/ohlcv/{asset}` for that of an asset.
+    pub(crate) fn template(&self, path: &str) -> Option<&str> {
+        self.at(path).map(|endpoint| endpoint.path.as_str())
+    }
+
+    fn at(&self, path: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.is_at(path))
     }
 
     /// Lets a request pass whose path, method, length and parameter names are known, and whose key is
-    /// right where one is needed. Without it nobody learns what else is wrong.
-    pub(crate) fn admit(&self, request: &mut Request, access: &Access) -> Result<(), Problem> {
+    /// right where one is needed; returns its path as documented. Without a key nobody learns what
+    /// else is wrong.
+    pub(crate) fn admit(&self, request: &mut Request, access: &Access) -> Result<&str, Problem> {
         let path = request.uri().path().to_owned();
         let path = path.as_str();
-        let Some(endpoint) = self.0.iter().find(|endpoint| endpoint.is_at(path)) else {
-            let detail = format!("there is nothing at {}: GET / lists what there is", shortened(path));
+        let Some(endpoint) = self.at(path) else {
+            let detail = format!("there is nothing at {}: {}", shortened(path), self.hint);
             return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail));
         };
         endpoint.check_method(request.method())?;
@@ -70,7 +87,8 @@ impl Routes {
         if percent_decoded(path).is_none() {
             return Err(malformed(path));
         }
-        endpoint.check_query(request.uri().query().unwrap_or_default())
+        endpoint.check_query(request.uri().query().unwrap_or_default())?;
+        Ok(&endpoint.path)
     }
 }
 
@@ -137,7 +155,7 @@ impl Endpoint {
 fn check_length(request: &Request) -> Result<(), Problem> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
-    if length <= REQUEST_BODY_BYTES_MAX {
+    if usize::try_from(length).is_ok_and(|length| length <= REQUEST_BODY_BYTES_MAX) {
         return Ok(());
     }
     let detail = format!("the body has {length} bytes: allowed are {REQUEST_BODY_BYTES_MAX}");

@@ -1,27 +1,33 @@
 //! The API as clients see it, over stores in memory.
 
 mod bad_requests;
+mod coding;
 mod document;
 mod edge;
 mod jobs;
+mod load;
+mod metrics_page;
 mod paging;
+mod request_ids;
 mod rows;
 mod stores;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ohlcv_domain::{
     Asset, Candle, Cause, Commit, Finding, Grid, Interval, Ohlc, SlotRange, Timestamp, TradeDetails, gaps,
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, MockJobs};
-use ohlcv_usecases::{ListAssets, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
 use serde_json::Value;
 
-use super::{CorsOrigins, HttpParts, endpoint};
+use super::{CorsOrigins, DATABASE_REQUESTS_MAX, HttpParts, endpoint};
+use crate::monitoring::Metrics;
 use crate::settings::ApiKeys;
 
 /// Where the example series begins: BTC, twelve-hour candles, twenty slots.
@@ -94,23 +100,21 @@ async fn example_store() -> Arc<MemoryStore> {
 type Client = TestClient<BoxEndpoint<'static>>;
 
 fn client_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigins) -> Client {
-    client_with(store, cors, MockJobs::new(), ApiKeys::default())
+    TestClient::new(endpoint(parts_of(store, cors)))
 }
 
-fn client_with<S: CandleStore + Coverage + 'static>(
-    store: Arc<S>,
-    cors: CorsOrigins,
-    jobs: MockJobs,
-    api_keys: ApiKeys,
-) -> Client {
-    let jobs = Arc::new(jobs);
+/// What the API is made of, over a store, without a key.
+fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigins) -> HttpParts {
+    let jobs = Arc::new(MockJobs::new());
     let clock: Arc<dyn Clock> = Arc::new(PausedClock::new(at("2024-11-08T12:00:00.789Z")));
+    let policy = MonitorPolicy { interval: Interval::H12, grace: Duration::ZERO, days: 10 };
     let candles: Arc<dyn CandleStore> = Arc::<S>::clone(&store);
     let coverage: Arc<dyn Coverage> = store;
     let tracked = vec![asset("BTC"), asset("ETH")];
     let query =
         QueryCandles::new(Arc::clone(&candles), Arc::clone(&coverage), Interval::H12, tracked.clone());
-    TestClient::new(endpoint(HttpParts {
+    let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
+    HttpParts {
         query,
         assets: ListAssets::new(coverage, tracked.clone()),
         store: candles,
@@ -120,8 +124,10 @@ fn client_with<S: CandleStore + Coverage + 'static>(
         quote: asset("USDT"),
         tracked,
         cors,
-        api_keys,
-    }))
+        api_keys: ApiKeys::default(),
+        metrics: Metrics::new(monitor),
+        database_requests_max: DATABASE_REQUESTS_MAX,
+    }
 }
 
 async fn example_client() -> Client {

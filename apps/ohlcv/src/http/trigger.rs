@@ -16,7 +16,6 @@ use super::access::Keyed;
 use super::dto::{Prepared, Time};
 use super::problem::{Code, Problem, ProblemBody, documented, shortened};
 use super::query::{Param, Parameter};
-use super::routes::REQUEST_BODY_BYTES_MAX;
 
 /// When to try again while the queue is full: a job takes seconds.
 const QUEUE_RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
@@ -63,13 +62,8 @@ impl<'a> ApiExtractor<'a> for TriggerRequest {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        // Holds: the constant is 64 KiB.
-        let bytes_max = usize::try_from(REQUEST_BODY_BYTES_MAX).unwrap_or(usize::MAX);
-        let body = body.take()?.into_bytes_limit(bytes_max).await.map_err(|_| {
-            let detail = format!("the body is broken off or has more than {REQUEST_BODY_BYTES_MAX} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, detail)
-        })?;
-        Ok(Self::read(&body)?)
+        // The edge has read it already, within its bounds.
+        Ok(Self::read(&body.take()?.into_bytes().await?)?)
     }
 }
 

@@ -152,6 +152,11 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// None if it is empty.
+pub(super) fn optional_listen_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { listen_address(text).map(Some) }
+}
+
 /// Origins as browsers send them: in lower case, without the port that the scheme implies.
 pub(super) fn origins(text: &str) -> Result<CorsOrigins, String> {
     if text.is_empty() {

@@ -2,6 +2,7 @@
 
 mod filling;
 mod listing_assets;
+mod monitoring;
 mod paging;
 mod rows;
 mod series;

@@ -139,3 +139,21 @@ pub async fn holes_are_listed_whole_and_in_order_up_to_the_limit(store: &StoreUn
     assert_eq!(ranges(time(9, 11), NO_LIMIT).await, []);
     assert_eq!(ranges(time(7, 7), NO_LIMIT).await, []);
 }
+
+pub async fn holes_are_counted_by_asset_and_cause(store: &StoreUnderTest) {
+    assert_eq!(store.coverage.hole_counts().await.unwrap(), []);
+    store.apply(commit_of(eth(), slots(0, 4), candles([0, 3]), moment(0))).await;
+    store.apply(said(0, 20, Cause::Pending, NONE, moment(0))).await;
+    store.apply(said(5, 7, Cause::Rejected, "negative", moment(1))).await;
+    store.apply(said(9, 10, Cause::Rejected, "off_grid", moment(2))).await;
+    store.apply(commit(12, 16, candles([12, 15]), moment(3))).await;
+    // A series without a hole is left out.
+    store.apply(commit_of("SOL".parse().unwrap(), slots(0, 2), candles([0, 1]), moment(0))).await;
+    let expected = [
+        (btc(), Cause::Pending, 4),
+        (btc(), Cause::SourceEmpty, 1),
+        (btc(), Cause::Rejected, 2),
+        (eth(), Cause::SourceEmpty, 1),
+    ];
+    assert_eq!(store.coverage.hole_counts().await.unwrap(), expected);
+}

@@ -124,7 +124,7 @@ const CASES: &[Case] = &[
     ("/api/v1/ohlcv/BTC/USDT", 404, "not_found", ["nothing at /api/v1/ohlcv/BTC/USDT:", "GET / lists"]),
     ("/api/v1/klines", 404, "not_found", ["nothing at /api/v1/klines:", "GET / lists"]),
     ("/api/v2/assets", 404, "not_found", ["nothing at /api/v2/assets:", "GET / lists"]),
-    ("/metrics", 404, "not_found", ["nothing at /metrics:", "GET / lists"]),
+    ("/metric", 404, "not_found", ["nothing at /metric:", "GET / lists"]),
     ("//", 404, "not_found", ["nothing at //:", "GET / lists"]),
 ];
 

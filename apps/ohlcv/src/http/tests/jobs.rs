@@ -28,8 +28,12 @@ fn job(state: JobState, work: Work, assets: &[&str]) -> Job {
 }
 
 async fn client(jobs: MockJobs) -> Client {
-    let keys = ApiKeys::of(&["another-key-of-the-tests", KEY]);
-    client_with(example_store().await, CorsOrigins::None, jobs, keys)
+    let jobs = Arc::new(jobs);
+    let parts = parts_of(example_store().await, CorsOrigins::None);
+    let submit =
+        SubmitJob::new(Arc::<MockJobs>::clone(&jobs), Arc::clone(&parts.clock), parts.tracked.clone());
+    let api_keys = ApiKeys::of(&["another-key-of-the-tests", KEY]);
+    TestClient::new(endpoint(HttpParts { submit, jobs, api_keys, ..parts }))
 }
 
 /// What is asked of the queue when this body is sent.

@@ -83,6 +83,10 @@ impl Coverage for BrokenStore {
         self.fail().await
     }
 
+    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError> {
+        self.fail().await
+    }
+
     async fn record_backfill(
         &self,
         _: Asset,

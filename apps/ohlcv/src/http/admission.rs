@@ -1,0 +1,40 @@
+//! How many requests may use the database at once.
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::problem::Problem;
+
+/// Requests that use the database at once, if nothing else is said. Ten have a connection, the others
+/// wait for one; more would wait so long that their clients had better come again.
+pub const DATABASE_REQUESTS_MAX: usize = 128;
+
+/// Endpoints that need no turn: they do without the database, or have a bound of their own, and have to
+/// answer also when there is too much to do.
+const FREE: [&str; 7] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/api/v1/health"];
+
+/// Lets requests in as long as there is room, and turns the others away at once.
+pub(crate) struct Admission {
+    room: Semaphore,
+}
+
+impl Admission {
+    /// Room for `requests` that use the database.
+    pub(crate) const fn new(requests: usize) -> Self {
+        Self { room: Semaphore::const_new(requests) }
+    }
+
+    /// A turn for a request to the endpoint `route`, if it needs one.
+    ///
+    /// # Errors
+    /// The problem of a service that has too much to do.
+    pub(crate) fn admit(&self, route: &str) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        if FREE.contains(&route) {
+            return Ok(None);
+        }
+        self.room.try_acquire().map(Some).map_err(|_| {
+            metrics::counter!("ohlcv_http_requests_shed_total").increment(1);
+            let detail = "too many requests wait for the database: try again a little later";
+            Problem::overloaded(detail)
+        })
+    }
+}

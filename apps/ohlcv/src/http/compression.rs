@@ -1,0 +1,162 @@
+//! Answers made smaller, where the client can read them and it is worth the work.
+
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use poem::Response;
+use poem::http::{HeaderMap, HeaderValue, header};
+use tokio::sync::Semaphore;
+
+/// Smaller bodies fit a packet or two as they are, in bytes.
+const BODY_BYTES_MIN: usize = 1024;
+/// Bodies worked on at once; the others wait. Each keeps a core busy for some milliseconds.
+const AT_ONCE_MAX: usize = 4;
+/// Much of what the highest level saves, at a fraction of its time.
+const GZIP_LEVEL: u32 = 4;
+const ZSTD_LEVEL: i32 = 3;
+/// A weight of one; weights are thousandths.
+const WEIGHT_MAX: u16 = 1000;
+
+static TURNS: Semaphore = Semaphore::const_new(AT_ONCE_MAX);
+
+/// How a body is coded, in rising order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Coding {
+    Gzip,
+    Zstd,
+}
+
+impl Coding {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The coding that the client likes best, if it likes one at least as much as none.
+    pub(crate) fn wanted(request: &HeaderMap) -> Option<Self> {
+        let lists = request.get_all(header::ACCEPT_ENCODING).into_iter();
+        let listed: Vec<(String, u16)> = lists
+            .filter_map(|list| list.to_str().ok())
+            .flat_map(|list| list.split(','))
+            .map(weighed)
+            .collect();
+        let weight = |name: &str| listed.iter().find(|(listed, _)| listed == name).map(|(_, weight)| *weight);
+        let identity = weight("identity").unwrap_or(0);
+        let weighed = [Self::Gzip, Self::Zstd].map(|coding| {
+            let weight = weight(coding.name()).or_else(|| weight("*")).unwrap_or(0);
+            (weight, coding)
+        });
+        let best = weighed.into_iter().max()?;
+        (best.0 > 0 && best.0 >= identity).then_some(best.1)
+    }
+
+    fn encode(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+                encoder.write_all(bytes)?;
+                encoder.finish()
+            }
+            Self::Zstd => zstd::bulk::compress(bytes, ZSTD_LEVEL),
+        }
+    }
+}
+
+/// A coding and its weight, from `gzip;q=0.5`. What cannot be read has none.
+fn weighed(element: &str) -> (String, u16) {
+    let mut parts = element.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let given = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    (name, given.map_or(WEIGHT_MAX, |given| thousandths(given).unwrap_or(0)))
+}
+
+/// `0.5` as 500: a number from 0 to 1 with up to three decimals.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = decimals.bytes().all(|byte| byte.is_ascii_digit());
+    if !matches!(whole, "0" | "1") || decimals.len() > 3 || !digits {
+        return None;
+    }
+    format!("{whole}{decimals:0<3}").parse().ok().filter(|weight| *weight <= WEIGHT_MAX)
+}
+
+/// The answer, coded as the client likes it best if it is large enough, and its length in bytes.
+/// The whole body has to be there already.
+pub(crate) async fn coded(mut response: Response, wanted: Option<Coding>) -> (Response, usize) {
+    let body = response.take_body().into_bytes().await.unwrap_or_default();
+    if body.len() < BODY_BYTES_MIN || response.headers().contains_key(header::CONTENT_ENCODING) {
+        let bytes = body.len();
+        response.set_body(body);
+        return (response, bytes);
+    }
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    let mut smaller = None;
+    if let Some(coding) = wanted {
+        // Never closed, so a turn always comes.
+        let _turn = TURNS.acquire().await;
+        let plain = body.clone();
+        let work = tokio::task::spawn_blocking(move || coding.encode(&plain));
+        match work.await.map_err(io::Error::other).flatten() {
+            Ok(bytes) => smaller = Some((coding, bytes)),
+            Err(error) => {
+                tracing::error!(%error, coding = coding.name(), "an answer could not be compressed")
+            }
+        }
+    }
+    match smaller {
+        Some((coding, bytes)) => {
+            let length = bytes.len();
+            let name = HeaderValue::from_static(coding.name());
+            response.headers_mut().insert(header::CONTENT_ENCODING, name);
+            response.set_body(bytes);
+            (response, length)
+        }
+        None => {
+            let length = body.len();
+            response.set_body(body);
+            (response, length)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(lists: &[&'static str]) -> Option<Coding> {
+        let mut headers = HeaderMap::new();
+        for list in lists {
+            headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static(list));
+        }
+        Coding::wanted(&headers)
+    }
+
+    #[test]
+    fn the_coding_is_the_one_that_the_client_likes_best() {
+        for (list, expected) in [
+            ("gzip", Some(Coding::Gzip)),
+            ("GZIP", Some(Coding::Gzip)),
+            ("gzip, deflate, br, zstd", Some(Coding::Zstd)),
+            ("zstd;q=0.5, gzip;q=0.9", Some(Coding::Gzip)),
+            ("zstd;q=0.5,gzip ; q=0.500", Some(Coding::Zstd)),
+            ("*", Some(Coding::Zstd)),
+            ("*;q=0.1, zstd;q=0", Some(Coding::Gzip)),
+            ("identity;q=0.5, gzip;q=0.1", None),
+            ("identity, gzip", Some(Coding::Gzip)),
+            ("gzip;q=0", None),
+            ("gzip;q=0.000, *;q=0", None),
+            ("gzip;q=1.5, zstd;q=lots", None),
+            ("gzip;q=1.0001", None),
+            ("br, deflate", None),
+            ("identity", None),
+            ("", None),
+        ] {
+            assert_eq!(wanted(&[list]), expected, "{list}");
+        }
+        assert_eq!(wanted(&[]), None);
+        assert_eq!(wanted(&["br", "gzip"]), Some(Coding::Gzip), "lists add up");
+    }
+}

@@ -1,0 +1,336 @@
+//! Connections of clients: how many there are at once, and how long one may be kept without use.
+
+use std::future::Future;
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use poem::http::uri::Scheme;
+use poem::listener::Acceptor;
+use poem::web::{LocalAddr, RemoteAddr};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+
+/// How long to wait when the system lets no connection in, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    /// Connections at once; whoever comes later waits in the system's queue.
+    pub(crate) at_once: usize,
+    /// How long a connection may rest before or between requests.
+    pub(crate) idle: Duration,
+    /// From the first byte of a request to the first of its answer.
+    pub(crate) request: Duration,
+    /// How long a client may take to fetch an answer that does not fit the system's buffers.
+    pub(crate) taking: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            // Half of what a process may usually have open.
+            at_once: 512,
+            idle: Duration::from_secs(60),
+            // The time of an answer, and as much to send the request.
+            request: Duration::from_secs(60),
+            // 30 KB a second for the largest answer.
+            taking: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Lets connections in, as many at once as there is room for.
+pub(crate) struct Connections {
+    listener: TcpListener,
+    local: LocalAddr,
+    room: Arc<Semaphore>,
+    limits: ConnectionLimits,
+}
+
+impl Connections {
+    pub(crate) fn new(listener: TcpListener, limits: ConnectionLimits) -> io::Result<Self> {
+        let local = LocalAddr(listener.local_addr()?.into());
+        Ok(Self { listener, local, room: Arc::new(Semaphore::new(limits.at_once)), limits })
+    }
+}
+
+impl Acceptor for Connections {
+    type Io = Connection;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        vec![self.local.clone()]
+    }
+
+    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, remote) = match self.listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // The server asks again at once, and would do nothing else.
+                tracing::warn!(%error, "cannot let a connection in");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                return Err(error);
+            }
+        };
+        // An answer is written whole, so there is nothing to gather. Without it it only comes later.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection::new(stream, room, self.limits);
+        Ok((connection, self.local.clone(), RemoteAddr(remote.into()), Scheme::HTTP))
+    }
+}
+
+/// What a connection is doing, as far as its bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// Nothing was received since the last answer.
+    Resting,
+    /// Something was received that is not answered yet.
+    Asking,
+    /// An answer waits for the client to take what was sent of it.
+    Sending,
+}
+
+/// A client's connection, which fails when it takes too long. It gives its room back when it closes.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    _room: OwnedSemaphorePermit,
+    limits: ConnectionLimits,
+    doing: Doing,
+    // Something was sent since the last time everything was.
+    sent: bool,
+    deadline: Pin<Box<Sleep>>,
+    expired: bool,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, room: OwnedSemaphorePermit, limits: ConnectionLimits) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(limits.idle));
+        Self { stream, _room: room, limits, doing: Doing::Resting, sent: false, deadline, expired: false }
+    }
+
+    fn turn_to(&mut self, doing: Doing) {
+        let time_max = match doing {
+            Doing::Resting => self.limits.idle,
+            Doing::Asking => self.limits.request,
+            Doing::Sending => self.limits.taking,
+        };
+        self.doing = doing;
+        self.deadline.as_mut().reset(Instant::now() + time_max);
+    }
+
+    /// Fails when the time for what the connection is doing is over; else wakes the task then.
+    fn check(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.expired && self.deadline.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        // From now on everything fails: the server may ask again.
+        self.expired = true;
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// What a write that came to `written` means.
+    fn after_write(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.sent = true;
+            return written;
+        }
+        if self.doing != Doing::Sending {
+            self.turn_to(Doing::Sending);
+        }
+        self.check(context).map_ok(|()| 0)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.expired {
+            return self.check(context);
+        }
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Pending => self.check(context),
+            ready => {
+                if self.doing == Doing::Resting && buffer.filled().len() > before {
+                    self.turn_to(Doing::Asking);
+                }
+                ready
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.expired {
+            return self.check(context).map_ok(|()| 0);
+        }
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.after_write(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.expired {
+            return self.check(context).map_ok(|()| 0);
+        }
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.after_write(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// The server flushes when it has handed over everything.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() && self.sent {
+            self.sent = false;
+            self.turn_to(Doing::Resting);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{Endpoint, EndpointExt, Response, Route};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::server::serve_within;
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    /// More than the system keeps for a client that does not read.
+    const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+    /// What a test waits for at most.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    const SHORT: ConnectionLimits = ConnectionLimits {
+        at_once: 2,
+        idle: Duration::from_millis(300),
+        request: Duration::from_millis(400),
+        taking: Duration::from_millis(500),
+    };
+
+    async fn served(limits: ConnectionLimits, answer: impl Endpoint + 'static) -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let endpoint = Route::new().at("/", answer).boxed();
+        tokio::spawn(serve_within(listener, endpoint, CancellationToken::new(), limits));
+        address
+    }
+
+    async fn small(limits: ConnectionLimits) -> std::net::SocketAddr {
+        served(limits, poem::endpoint::make_sync(|_| Response::builder().body("answer"))).await
+    }
+
+    /// What arrives until the server closes, or the time is over.
+    async fn until_closed(client: &mut TcpStream) -> Option<usize> {
+        let mut received = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut received)).await.ok()?;
+        // A connection may be reset instead of closed.
+        Some(read.unwrap_or(received.len()))
+    }
+
+    async fn asks(address: std::net::SocketAddr) -> (TcpStream, String) {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        let mut answer = [0; 1024];
+        let read = tokio::time::timeout(PATIENCE, client.read(&mut answer)).await.unwrap().unwrap();
+        (client, String::from_utf8_lossy(&answer[..read]).into_owned())
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_when_there_is_no_room_waits_until_somebody_leaves() {
+        let limits = ConnectionLimits { at_once: 2, ..ConnectionLimits::default() };
+        let address = small(limits).await;
+        let (first, _) = asks(address).await;
+        let (_second, _) = asks(address).await;
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.write_all(REQUEST).await.unwrap();
+        let mut byte = [0];
+        let early = tokio::time::timeout(Duration::from_millis(200), third.read(&mut byte)).await;
+        assert!(early.is_err(), "two are in already");
+        drop(first);
+        let read = tokio::time::timeout(PATIENCE, third.read(&mut byte)).await.unwrap().unwrap();
+        assert_eq!((read, byte), (1, *b"H"));
+    }
+
+    #[tokio::test]
+    async fn connections_that_rest_too_long_are_closed() {
+        let address = small(SHORT).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        assert_eq!(until_closed(&mut silent).await, Some(0));
+        let (mut kept_alive, answer) = asks(address).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(until_closed(&mut kept_alive).await, Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_connection_in_use_is_kept() {
+        let address = small(SHORT).await;
+        let (mut client, _) = asks(address).await;
+        for _ in 0..5 {
+            tokio::time::sleep(SHORT.idle / 2).await;
+            client.write_all(REQUEST).await.unwrap();
+            let mut answer = [0; 1024];
+            assert!(client.read(&mut answer).await.unwrap() > 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_trickles_in_is_given_up() {
+        let address = small(SHORT).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let started = Instant::now();
+        for byte in REQUEST {
+            if client.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(until_closed(&mut client).await, Some(0), "no answer");
+        assert!(started.elapsed() < PATIENCE);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_takes_its_answer_loses_its_place() {
+        let limits = ConnectionLimits { at_once: 1, ..SHORT };
+        let large = poem::endpoint::make_sync(|_| Response::builder().body(vec![b'x'; ANSWER_BYTES]));
+        let address = served(limits, large).await;
+        let mut never_reads = TcpStream::connect(address).await.unwrap();
+        never_reads.write_all(REQUEST).await.unwrap();
+        let (_client, answer) = asks(address).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let received = until_closed(&mut never_reads).await.unwrap();
+        assert!(received < ANSWER_BYTES, "{received}");
+    }
+}
