@@ -5,6 +5,7 @@ mod backfill;
 mod binance_client;
 mod closing;
 mod decimals;
+mod docker;
 mod healing;
 mod interruption;
 mod leases;

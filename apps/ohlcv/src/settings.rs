@@ -65,6 +65,8 @@ pub struct Settings {
     pub lease_time: Duration,
     /// Where the API listens; port 0 takes a free one.
     pub listen_address: SocketAddr,
+    /// Where `schedule` serves its metrics and probes; none if nowhere.
+    pub metrics_listen_address: Option<SocketAddr>,
     /// Whose pages may read the API.
     pub cors_allowed_origins: CorsOrigins,
     /// What is logged.
@@ -172,6 +174,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
     let min_days = min_backfill_days(reader, initial_days);
     let lease_seconds = reader.value("LEASE_SECONDS", whole(1, 300, "seconds"));
     let listen_address = reader.value("LISTEN_ADDRESS", parse::listen_address);
+    let metrics_listen_address = reader.value("METRICS_LISTEN_ADDRESS", parse::metrics_listen_address);
     let origins = reader.value("CORS_ALLOWED_ORIGINS", parse::origins);
     let log_level = reader.value("LOG_LEVEL", parse::log_level);
     let log_format = reader.value("LOG_FORMAT", parse::log_format);
@@ -191,6 +194,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
         min_backfill_days: min_days?,
         lease_time: Duration::from_secs(lease_seconds?.into()),
         listen_address: listen_address?,
+        metrics_listen_address: metrics_listen_address?,
         cors_allowed_origins: origins?,
         log_level: log_level?,
         log_format: log_format?,

@@ -152,6 +152,11 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// An address to listen on; without one nothing listens.
+pub(super) fn metrics_listen_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { listen_address(text).map(Some) }
+}
+
 /// Origins as browsers send them: in lower case, without the port that the scheme implies.
 pub(super) fn origins(text: &str) -> Result<CorsOrigins, String> {
     if text.is_empty() {

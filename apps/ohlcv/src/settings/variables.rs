@@ -38,7 +38,7 @@ impl Variable {
 }
 
 /// Every setting, in the order in which they are documented.
-pub static VARIABLES: [Variable; 18] = [
+pub static VARIABLES: [Variable; 19] = [
     Variable::new(
         "DATABASE_URL",
         "database-url",
@@ -126,6 +126,14 @@ pub static VARIABLES: [Variable; 18] = [
         "127.0.0.1:8000",
         "IP address (or localhost) and port of the API; 0.0.0.0:8000 serves every network, port 0 takes a free one",
     ),
+    Variable::new(
+        "METRICS_LISTEN_ADDRESS",
+        "metrics-listen-address",
+        "",
+        "IP address and port at which schedule serves /metrics, /livez and /readyz, as in 127.0.0.1:9000; \
+         run and serve have them at LISTEN_ADDRESS",
+    )
+    .noting("none"),
     Variable::new(
         "CORS_ALLOWED_ORIGINS",
         "cors-allowed-origins",

@@ -61,6 +61,8 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     ("LISTEN_ADDRESS", "0.0.0.0", "a colon and a port"),
     ("LISTEN_ADDRESS", "localhost:65536", "from 0 to 65535"),
     ("LISTEN_ADDRESS", "http://127.0.0.1:8000", "an IP address or localhost"),
+    ("METRICS_LISTEN_ADDRESS", "9000", "127.0.0.1:8000"),
+    ("METRICS_LISTEN_ADDRESS", "metrics.example:9000", "an IP address or localhost"),
     ("CORS_ALLOWED_ORIGINS", "app.example", "scheme://host"),
     ("CORS_ALLOWED_ORIGINS", "https://app.example/", "a slash at the end"),
     ("CORS_ALLOWED_ORIGINS", "https://app.example,*", "must stand alone"),
