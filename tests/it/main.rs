@@ -6,6 +6,7 @@ mod binance_client;
 mod budget;
 mod closing;
 mod decimals;
+mod docker;
 mod edge;
 mod healing;
 mod interruption;

@@ -53,6 +53,8 @@ pub enum Command {
         #[arg(value_enum, default_value_t)]
         action: MigrateAction,
     },
+    /// Asks the service on this machine whether it is up: exit status 0 if it is, for containers
+    Healthcheck,
     /// Prints the OpenAPI document
     Openapi,
     /// The whole service against a simulated exchange and a throw-away database: needs no network

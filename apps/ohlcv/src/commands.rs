@@ -2,6 +2,7 @@
 
 mod backfill;
 mod demo;
+mod healthcheck;
 mod migrate;
 mod openapi;
 mod service;
@@ -95,6 +96,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
     let sources = Sources::from_process(flags);
     let dir = sources.dir.clone();
     let settings = settings::load(sources)?;
+    if command == Command::Healthcheck {
+        return healthcheck::execute(&settings).await;
+    }
     let console = match command {
         Command::Backfill(_) => Console::for_command(),
         _ => Console::for_service(),
@@ -114,6 +118,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         Command::Schedule => service::execute(settings, outside, Parts::SCHEDULER, lifecycle, console).await,
         Command::Backfill(wanted) => backfill::execute(settings, outside, &wanted, lifecycle, console).await,
         Command::Migrate { action } => migrate::execute(&settings, action, &lifecycle).await,
+        Command::Healthcheck => healthcheck::execute(&settings).await,
         Command::Openapi => openapi::execute(),
     };
     // Only now: the service is done with its database.

@@ -9,7 +9,7 @@ use ohlcv::settings::{VARIABLES, Variable};
 use super::repository::{files, hold, lines_that, root, text};
 
 /// What a newcomer looks for, where they look for it.
-const EXPECTED: [&str; 20] = [
+const EXPECTED: [&str; 21] = [
     ".env.example",
     ".gitignore",
     "ARCHITECTURE.md",
@@ -25,7 +25,8 @@ const EXPECTED: [&str; 20] = [
     "apps/usecases/src/lib.rs",
     "clippy.toml",
     "deny.toml",
-    "docker",
+    "docker/Dockerfile",
+    "docker/compose.yaml",
     "domain/src/lib.rs",
     "migration/src/lib.rs",
     "ports/src/lib.rs",

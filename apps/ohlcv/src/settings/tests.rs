@@ -330,6 +330,10 @@ fn blanks_and_case_do_not_matter_where_they_mean_nothing() {
     assert_eq!(with("LOG_FORMAT", " JSON ").log_format, LogFormat::Json);
     assert!(!with("AUTO_MIGRATE", "FALSE").auto_migrate);
     assert_eq!(with("LISTEN_ADDRESS", "localhost:0").listen_address, "127.0.0.1:0".parse().unwrap());
+    assert_eq!(
+        with("METRICS_LISTEN_ADDRESS", "[::1]:9000").metrics_listen_address,
+        Some("[::1]:9000".parse().unwrap())
+    );
     assert_eq!(with("LISTEN_ADDRESS", "[::1]:8000").listen_address, "[::1]:8000".parse().unwrap());
     for text in ["https://data-api.binance.vision/", "https://data-api.binance.vision"] {
         assert_eq!(
