@@ -1,5 +1,4 @@
 //! What a monitor sees of the program.
-#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::time::{Duration, Instant};
 
