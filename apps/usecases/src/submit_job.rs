@@ -47,12 +47,10 @@ pub enum SubmitError {
         end: Timestamp,
     },
     /// The range lies in the future.
-    #[error("start_date {start} lies in the future: it is {now}, and there are no candles yet")]
+    #[error("start_date {start} lies in the future, where there are no candles yet")]
     InTheFuture {
         /// The start that was given.
         start: Timestamp,
-        /// The local time.
-        now: Timestamp,
     },
     /// No asset is named.
     #[error("assets is empty: name at least one, or leave it out for all tracked ones")]
@@ -104,9 +102,8 @@ impl SubmitJob {
             if range.is_empty() { Err(RangeError::Reversed { start, end }) } else { Ok(range) }
         });
         let range = range.map_err(|_| SubmitError::EmptyRange { start, end })?;
-        let now = self.clock.now();
-        if start >= now {
-            return Err(SubmitError::InTheFuture { start, now });
+        if start >= self.clock.now() {
+            return Err(SubmitError::InTheFuture { start });
         }
         Ok(range)
     }
