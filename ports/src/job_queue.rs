@@ -36,8 +36,8 @@ pub trait JobQueue: Debug + Send + Sync {
     /// [`StoreError`]; [`StoreError::LeaseLost`] if another worker has the job by now.
     async fn record(&self, id: JobId, fence: &Fence, assets: &[JobAsset]) -> Result<bool, StoreError>;
 
-    /// Gives a job out of the worker's hands, with how the work on some assets stands, and its lease
-    /// back. Ended jobs that nobody needs any more are forgotten.
+    /// Gives a job out of the worker's hands, with how the work on some assets stands. The lease stays
+    /// the worker's to give back. Ended jobs that nobody needs any more are forgotten.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::LeaseLost`] if another worker has the job by now.

@@ -164,12 +164,15 @@ async fn a_job_to_be_tried_again_waits_for_its_time(backend: Backend) {
     let why = Some("the exchange is away".to_owned());
     let asset = JobAsset { error: why.clone(), ..JobAsset::queued(asset("BTC")) };
     store.finish(id, &fence, JobEnd::Again { after: SHORT, counts: true }, &[asset]).await.unwrap();
+    store.release(&fence).await.unwrap();
     assert_eq!(store.claim("too early", LONG).await.unwrap(), None);
     tokio::time::sleep(SHORT * 2).await;
     let again = claimed(&store, "worker", LONG).await;
     assert_eq!((again.job.attempts, &again.job.assets[0].error), (2, &why));
     let stopped = JobEnd::Again { after: Duration::ZERO, counts: false };
     store.finish(id, &again.fence, stopped, &[]).await.unwrap();
+    assert_eq!(store.claim("before the lease is back", LONG).await.unwrap(), None);
+    store.release(&again.fence).await.unwrap();
     assert_eq!(claimed(&store, "at once", LONG).await.job.attempts, 2, "a stop is no attempt");
 }
 

@@ -158,7 +158,7 @@ async fn a_worker_that_is_stopped_in_mid_page_hands_its_job_over_and_exits_0(bac
 }
 
 async fn a_job_is_cancelled_while_it_runs_and_its_pages_stay(backend: Backend) {
-    let market = market(&["BTC"], Duration::from_millis(200)).await;
+    let market = market(&["BTC"], Duration::from_millis(900)).await;
     let database = TestDatabase::new(backend).await;
     let (_api, url, _worker) = served(&database, &market, "BTC").await;
     let id = trigger(&url, years()).await;
@@ -225,7 +225,7 @@ async fn a_thousand_triggers_at_once_end_or_are_refused(backend: Backend) {
 }
 
 async fn a_backfill_in_a_shell_is_seen_as_a_job(backend: Backend) {
-    let market = market(&["BTC"], Duration::from_millis(100)).await;
+    let market = market(&["BTC"], Duration::from_millis(700)).await;
     let database = TestDatabase::new(backend).await;
     let program = program(&database, &market, "BTC").with("LEASE_SECONDS", "20");
     let mut api = program.start(&["serve"]);

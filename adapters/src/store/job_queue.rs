@@ -9,7 +9,7 @@ use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::apply::begin;
-use super::job_rows::{LEASE_PREFIX, abandoned, find, insert, lease, lock, name, write_assets};
+use super::job_rows::{LEASE_PREFIX, find, insert, lease, lock, name, write_assets};
 use super::jobs::{new_id, written_a_moment_ago};
 use super::leases::{self, statement};
 use super::values::{Dialect, millis};
@@ -69,13 +69,12 @@ impl JobQueue for SqlStore {
 
 /// The name of the job that is next; `lock` keeps it from others.
 async fn next(db: &impl ConnectionTrait, lock: &str) -> Result<Option<JobId>, DbErr> {
-    let dialect = Dialect::of(db);
+    let now = Dialect::of(db).now_millis();
     let sql = format!(
         "SELECT job.id FROM job LEFT JOIN lease ON lease.name = '{LEASE_PREFIX}' || job.id
-        WHERE (state = 'queued' AND not_before_ms <= {}) OR ({})
-        ORDER BY urgency, created_ms, job.id LIMIT 1 {lock}",
-        dialect.now_millis(),
-        abandoned(dialect)
+        WHERE ((state = 'queued' AND not_before_ms <= {now}) OR state = 'running')
+            AND COALESCE(lease.expires_ms, 0) <= {now}
+        ORDER BY urgency, created_ms, job.id LIMIT 1 {lock}"
     );
     let Some(row) = db.query_one_raw(statement(db, sql, [])).await? else { return Ok(None) };
     let id: String = row.try_get("", "id")?;
@@ -160,7 +159,6 @@ async fn finish(
         ),
     };
     transaction.execute_raw(statement(&transaction, sql, values)).await?;
-    leases::release(&transaction, fence).await?;
     forget_ended(&transaction).await?;
     transaction.commit().await
 }

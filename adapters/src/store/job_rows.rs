@@ -89,9 +89,9 @@ pub(super) async fn select(
 ) -> Result<Vec<Job>, DbErr> {
     let sql = format!(
         "SELECT job.id, kind, start_ms, end_ms, days, forced, attempts, created_ms, started_ms, finished_ms,
-            CASE WHEN {} THEN 'queued' ELSE state END AS state
+            CASE WHEN state = 'running' AND COALESCE(lease.expires_ms, 0) <= {} THEN 'queued' ELSE state END AS state
         FROM job LEFT JOIN lease ON lease.name = '{LEASE_PREFIX}' || job.id {condition}",
-        abandoned(Dialect::of(db))
+        Dialect::of(db).now_millis()
     );
     let rows = db.query_all_raw(statement(db, sql, values)).await?;
     let rows: Vec<JobRow> =
@@ -103,11 +103,6 @@ pub(super) async fn select(
             row.into_job(assets.unwrap_or_default())
         })
         .collect()
-}
-
-/// Whether the worker of a job died: its lease ran out, though the job did not end.
-pub(super) fn abandoned(dialect: Dialect) -> String {
-    format!("state = 'running' AND COALESCE(lease.expires_ms, 0) <= {}", dialect.now_millis())
 }
 
 pub(super) async fn find(db: &impl ConnectionTrait, id: JobId) -> Result<Option<Job>, DbErr> {

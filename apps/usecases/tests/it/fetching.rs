@@ -8,6 +8,7 @@ mod failures;
 mod grids;
 mod listings;
 mod one_bad_hole;
+mod one_range;
 mod side_by_side;
 mod standing;
 mod stopping;

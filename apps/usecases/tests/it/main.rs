@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod fetching;
+mod jobs;
 mod querying;
 mod sources;
 mod world;
