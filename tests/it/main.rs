@@ -23,6 +23,7 @@ mod upgrade;
 
 ohlcv_tests::on_postgres! {
     mod moving_in;
+    mod outage;
 }
 
 ohlcv_tests::on_postgres! {

@@ -8,7 +8,7 @@
 pub mod database;
 pub mod fake_binance;
 mod http_client;
-mod postgres;
+pub mod postgres;
 pub mod process;
 pub mod recorded;
 mod samples;

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of the tests' own, one for the whole run.
+//! PostgreSQL servers of the tests' own: one for the whole run, and such as a test stops and starts.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
@@ -17,9 +17,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Many tests run at once, each with pools of its own.
 const CONNECTIONS_MAX: u32 = 500;
 
-/// Ends the server when the test process ends, however it ends: its standard input closes then.
+/// Makes a cluster if there is none, runs it, and ends it when the test process ends, however it ends:
+/// its standard input closes then.
 const KEEPER: &str = r#"
-"$1/initdb" -D "$2/data" -A trust -U ohlcv --no-sync --no-locale -E UTF8 >"$2/initdb.log" 2>&1 || exit 1
+[ -d "$2/data" ] || "$1/initdb" -D "$2/data" -A trust -U ohlcv --no-sync --no-locale -E UTF8 >"$2/initdb.log" 2>&1 || exit 1
 "$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
     -c max_connections="$4" -c fsync=off -c synchronous_commit=off -c full_page_writes=off >"$2/server.log" 2>&1 &
 server=$!
@@ -27,7 +28,7 @@ echo started
 read -r _ || true
 kill -INT "$server"
 wait "$server"
-rm -rf "$2"
+[ "$5" = kept ] || rm -rf "$2"
 "#;
 
 #[derive(Debug)]
@@ -49,28 +50,95 @@ fn start() -> Server {
     if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
         return Server { url, _keeper: None };
     }
-    let programs = programs();
+    let (folder, port) = (new_folder(), free_port());
+    let keeper = keep(&folder, port, "dropped");
+    Server { url: url(port), _keeper: Some(keeper) }
+}
+
+/// A server that a test stops and starts again, with a cluster of its own.
+#[derive(Debug)]
+pub struct OwnServer {
+    folder: PathBuf,
+    port: u16,
+    keeper: Option<(Child, ChildStdin)>,
+}
+
+impl OwnServer {
+    /// A server that runs.
+    pub async fn start() -> Self {
+        let mut server = Self { folder: new_folder(), port: free_port(), keeper: None };
+        server.start_again().await;
+        server
+    }
+
+    /// The URL of its database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// Ends it as an operator would who does not wait for clients.
+    pub async fn stop(&mut self) {
+        let keeper = self.keeper.take();
+        tokio::task::spawn_blocking(move || end(keeper)).await.expect("the server ends");
+    }
+
+    /// Runs it again, where it was.
+    pub async fn start_again(&mut self) {
+        let (folder, port) = (self.folder.clone(), self.port);
+        let started = tokio::task::spawn_blocking(move || keep(&folder, port, "kept"));
+        self.keeper = Some(started.await.expect("the server starts"));
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        end(self.keeper.take());
+        // What is left is in the folder for temporary files.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn end(keeper: Option<(Child, ChildStdin)>) {
+    if let Some((mut keeper, stdin)) = keeper {
+        drop(stdin);
+        keeper.wait().expect("the shell ends");
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("postgresql://ohlcv@127.0.0.1:{port}/postgres")
+}
+
+/// A folder that belongs to whom the server is to run as.
+fn new_folder() -> PathBuf {
     let folder = tempfile::tempdir().expect("a temporary folder").keep();
-    let port = free_port();
-    let mut keeper = Command::new("sh");
-    keeper.args(["-c", KEEPER, "keeper"]).args([&programs, &folder]);
-    keeper.args([port.to_string(), CONNECTIONS_MAX.to_string()]);
     if let Some((user, group)) = server_user() {
-        // The server refuses to run as root.
         chown(&folder, Some(user), Some(group)).expect("root may give a folder away");
-        keeper.uid(user).gid(group).current_dir("/");
     }
     fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("the folder is ours");
+    folder
+}
+
+/// Starts the keeper of a server, and waits until that is ready.
+fn keep(folder: &Path, port: u16, afterwards: &str) -> (Child, ChildStdin) {
+    let programs = programs();
+    let mut keeper = Command::new("sh");
+    keeper.args(["-c", KEEPER, "keeper"]).args([programs.as_path(), folder]);
+    keeper.args([port.to_string(), CONNECTIONS_MAX.to_string(), afterwards.to_owned()]);
+    if let Some((user, group)) = server_user() {
+        // The server refuses to run as root.
+        keeper.uid(user).gid(group).current_dir("/");
+    }
     keeper.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut keeper = keeper.spawn().expect("a shell can be started");
     let stdin = keeper.stdin.take().expect("standard input was asked for");
     let mut started = String::new();
     let stdout = keeper.stdout.take().expect("standard output was asked for");
     BufReader::new(stdout).read_line(&mut started).expect("the shell speaks");
-    assert_eq!(started.trim(), "started", "initdb failed: {}", log(&folder, "initdb.log"));
-    wait_until_ready(&programs, port, &folder);
-    let url = format!("postgresql://ohlcv@127.0.0.1:{port}/postgres");
-    Server { url, _keeper: Some((keeper, stdin)) }
+    assert_eq!(started.trim(), "started", "initdb failed: {}", log(folder, "initdb.log"));
+    wait_until_ready(&programs, port, folder);
+    (keeper, stdin)
 }
 
 /// The folder with the server's programs.

@@ -1,0 +1,100 @@
+//! PostgreSQL is stopped and started while the service reads, writes and works on a job.
+#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
+
+use std::time::{Duration, Instant};
+
+use ohlcv_domain::{Interval, TimeRange};
+use ohlcv_ports::Clock;
+use ohlcv_tests::fake_binance::Options;
+use ohlcv_tests::http_client;
+use ohlcv_tests::postgres::OwnServer;
+use ohlcv_tests::process::Program;
+use ohlcv_tests::service::{Answer, get};
+use serde_json::Value;
+
+use crate::market::{HALF_DAY, Market, asset, candles};
+
+const KEY: &str = "a-key-of-the-tests-alone";
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Waits until the answer to a GET is of this status.
+async fn answered(url: &str, path: &str, status: u16) -> Answer {
+    let waiting = Instant::now();
+    loop {
+        let answer = get(&http_client(), url, path).await;
+        if answer.status == status {
+            return answer;
+        }
+        assert!(waiting.elapsed() < WAIT_MAX, "{path}: {} {}", answer.status, answer.text);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn job(url: &str, id: &str) -> Value {
+    let request = http_client().get(format!("{url}/api/v1/jobs/{id}")).header("x-api-key", KEY);
+    serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_away_costs_nothing_but_the_time() {
+    let mut server = OwnServer::start().await;
+    let now = ohlcv_adapters::SystemClock.now();
+    let first = now.saturating_sub(Duration::from_secs(2_950 * 86_400));
+    let series = vec![(asset("BTC"), candles(asset("BTC"), HALF_DAY, first, now))];
+    let options = Options { latency: Duration::from_millis(300), ..Options::default() };
+    let market = Market::of(Interval::H12, series, now, options).await;
+    let program = Program::new(env!("CARGO_BIN_EXE_ohlcv"))
+        .with("DATABASE_URL", &server.url())
+        .with("BINANCE_API_BASE_URL", &market.exchange.url())
+        .with("BINANCE_REQUEST_DELAY_MS", "0")
+        .with("TRACKED_ASSETS", "BTC")
+        .with("INITIAL_BACKFILL_DAYS", "100")
+        .with("LEASE_SECONDS", "3")
+        .with("LISTEN_ADDRESS", "127.0.0.1:0")
+        .with("API_KEY", KEY);
+    let mut running = program.start(&["run"]);
+    let url = running.url();
+    running.wait_for("BTC: 200 new candles");
+    let week = "/api/v1/ohlcv/BTC?limit=14";
+    let before = answered(&url, week, 200).await.text;
+
+    let body = r#"{"start_date":"2019-01-01T00:00:00Z","end_date":"2199-01-01T00:00:00Z"}"#;
+    let trigger = http_client().post(format!("{url}/api/v1/fetch/trigger")).header("x-api-key", KEY);
+    let accepted: Value =
+        serde_json::from_str(&trigger.body(body).send().await.unwrap().text().await.unwrap()).unwrap();
+    let id = accepted["job_id"].as_str().unwrap().to_owned();
+    let pages = market.pages_asked().len();
+    while market.pages_asked().len() < pages + 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    server.stop().await;
+    let stopped = Instant::now();
+    let health = answered(&url, "/api/v1/health", 503).await;
+    assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
+    assert_eq!(health.json()["database"], "disconnected");
+    assert_eq!(answered(&url, week, 503).await.json()["code"], "unavailable");
+    answered(&url, "/livez", 200).await;
+    // Longer than the leases last.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    server.start_again().await;
+    assert_eq!(answered(&url, "/api/v1/health", 200).await.json()["status"], "healthy");
+    assert_eq!(answered(&url, week, 200).await.text, before);
+    let waiting = Instant::now();
+    let ended = loop {
+        let seen = job(&url, &id).await;
+        if seen["finished_at"].is_string() {
+            break seen;
+        }
+        assert!(waiting.elapsed() < WAIT_MAX * 2, "{seen:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(ended["state"], "succeeded", "{ended:#}");
+    let assets = answered(&url, "/api/v1/assets", 200).await.json();
+    let closed_until = HALF_DAY.closed_until(now, Duration::from_secs(30));
+    let since = TimeRange::new("2019-01-01T00:00:00Z".parse().unwrap(), closed_until).unwrap();
+    assert_eq!(assets["assets"][0]["total_candles"], HALF_DAY.slots_in(since).len(), "{assets}");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+}
