@@ -187,7 +187,11 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
     let db = database.connect().await;
     ohlcv_migration::up(&db).await.unwrap();
     let jobs = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
-    let of = |keys| parts(store.clone(), store.clone(), jobs.clone(), keys);
+    let of = |keys| {
+        let candles = Arc::<MemoryStore>::clone(&store);
+        let coverage = Arc::<MemoryStore>::clone(&store);
+        parts(candles, coverage, Arc::<SqlStore>::clone(&jobs), keys)
+    };
     let working = TestClient::new(endpoint(of(keys())));
     for (method, url, body_bytes) in WRONG {
         let length = body_bytes.to_string();

@@ -29,10 +29,13 @@ fn job(work: Work, attempts: u32, assets: &[&str]) -> ClaimedJob {
     ClaimedJob { job, fence: Fence { lease: "job 7".to_owned(), token: 1 } }
 }
 
+/// How a job was given back, and how its assets stood.
+type Finished = Vec<(JobEnd, Vec<JobAsset>)>;
+
 /// A queue that a worker gives its job back to.
 struct Desk {
     queue: MockJobQueue,
-    finished: Arc<Mutex<Vec<(JobEnd, Vec<JobAsset>)>>>,
+    finished: Arc<Mutex<Finished>>,
 }
 
 impl Desk {
@@ -45,7 +48,7 @@ impl Desk {
 
     /// What happens when progress is recorded is left to the test.
     fn silent() -> Self {
-        let finished: Arc<Mutex<Vec<_>>> = Arc::default();
+        let finished: Arc<Mutex<Finished>> = Arc::default();
         let mut queue = MockJobQueue::new();
         let told = Arc::clone(&finished);
         queue.expect_finish().returning(move |_, _, end, assets| {
@@ -56,7 +59,7 @@ impl Desk {
     }
 
     /// Has a job worked on in a world.
-    async fn work(self, world: &World, job: ClaimedJob) -> (Worked, Vec<(JobEnd, Vec<JobAsset>)>) {
+    async fn work(self, world: &World, job: ClaimedJob) -> (Worked, Finished) {
         let interactive = Arc::clone(&world.source) as Arc<dyn CandleSource>;
         let worked = worker(self.queue, world, interactive).work(job).await.unwrap();
         let finished = self.finished.lock().unwrap().clone();
@@ -187,8 +190,8 @@ async fn a_wish_to_cancel_ends_the_work_after_what_is_stored() {
     let finished = Arc::clone(&desk.finished);
     let worked = worker(desk.queue, &world, slow).work(job(Work::CatchUp, 1, &["BTC"])).await.unwrap();
     assert_eq!(worked.end, Some(JobEnd::Final(JobState::Cancelled)));
-    let (end, assets) = &finished.lock().unwrap()[0];
-    assert_eq!((*end, states(assets)), (JobEnd::Final(JobState::Cancelled), vec![JobState::Cancelled]));
+    let (end, assets) = finished.lock().unwrap()[0].clone();
+    assert_eq!((end, states(&assets)), (JobEnd::Final(JobState::Cancelled), vec![JobState::Cancelled]));
     assert_eq!(world.rows("BTC").await.len(), 8, "two pages");
 }
 
@@ -204,9 +207,9 @@ async fn a_worker_that_is_told_to_stop_gives_its_job_back_at_once() {
         stop.cancel();
     });
     worker.work(job(Work::CatchUp, 1, &["BTC"])).await.unwrap();
-    let (end, assets) = &finished.lock().unwrap()[0];
-    assert_eq!(*end, JobEnd::Again { after: Duration::ZERO, counts: false });
-    assert_eq!((states(assets), assets[0].done), (vec![JobState::Queued], 4));
+    let (end, assets) = finished.lock().unwrap()[0].clone();
+    assert_eq!(end, JobEnd::Again { after: Duration::ZERO, counts: false });
+    assert_eq!((states(&assets), assets[0].done), (vec![JobState::Queued], 4));
 }
 
 #[tokio::test(start_paused = true)]
