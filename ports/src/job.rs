@@ -172,7 +172,7 @@ pub struct Job {
     pub work: Work,
     /// How it stands. A job whose worker died counts as queued.
     pub state: JobState,
-    /// How many workers have begun with it.
+    /// How many workers in a row have begun with it and got nowhere, the one at work included.
     pub attempts: u32,
     /// When it was accepted, by the store's clock.
     pub created_at: Timestamp,

@@ -30,13 +30,15 @@ pub trait JobQueue: Debug + Send + Sync {
     /// [`StoreError`].
     async fn start(&self, job: NewJob, holder: &str, lasts: Duration) -> Result<ClaimedJob, StoreError>;
 
-    /// Notes how far the work on some assets is; true if somebody wishes that it be cancelled.
+    /// Notes how far the work on some assets is, from which on attempts are counted anew if it got on;
+    /// true if somebody wishes that it be cancelled.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::LeaseLost`] if another worker has the job by now.
     async fn record(&self, id: JobId, fence: &Fence, assets: &[JobAsset]) -> Result<bool, StoreError>;
 
-    /// Gives a job out of the worker's hands, with how the work on some assets stands. The lease stays
+    /// Gives a job out of the worker's hands, with how the work on some assets stands. One that is to be
+    /// taken up again ends all the same if somebody wishes that it be cancelled. The lease stays
     /// the worker's to give back. Ended jobs that nobody needs any more are forgotten.
     ///
     /// # Errors

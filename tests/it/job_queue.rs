@@ -23,6 +23,9 @@ ohlcv_tests::on_each_database!(
     a_worker_that_lost_its_job_writes_nothing,
     a_job_to_be_tried_again_waits_for_its_time,
     a_waiting_job_is_cancelled_at_once_and_a_running_one_is_told,
+    a_wish_to_cancel_outlives_the_worker_that_did_not_hear_it,
+    attempts_are_counted_anew_when_a_job_gets_on,
+    a_job_that_cannot_be_read_keeps_no_other_from_its_turn,
     a_repeated_key_returns_the_first_job,
     a_full_queue_takes_no_more_even_from_many_at_once,
     ended_jobs_are_forgotten_when_there_are_too_many_or_they_are_old,
@@ -194,6 +197,53 @@ async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_is_told(backend: B
     store.finish(id, &fence, JobEnd::Final(JobState::Cancelled), &[]).await.unwrap();
     assert_eq!(store.find(id).await.unwrap().unwrap().state, JobState::Cancelled);
     assert_eq!(store.cancel(ohlcv_ports::JobId::from_u128(7)).await.unwrap(), None);
+}
+
+async fn a_wish_to_cancel_outlives_the_worker_that_did_not_hear_it(backend: Backend) {
+    let (store, _database) = store(backend).await;
+    let given_back = accepted(&store, catch_up(&["BTC"])).await.id;
+    let fence = claimed(&store, "worker", LONG).await.fence;
+    store.cancel(given_back).await.unwrap();
+    let stopped = JobEnd::Again { after: Duration::ZERO, counts: false };
+    store.finish(given_back, &fence, stopped, &[]).await.unwrap();
+    let seen = store.find(given_back).await.unwrap().unwrap();
+    assert_eq!((seen.state, seen.assets[0].state), (JobState::Cancelled, JobState::Cancelled));
+
+    let died = accepted(&store, catch_up(&["BTC"])).await.id;
+    claimed(&store, "dead", SHORT).await;
+    store.cancel(died).await.unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    assert_eq!(store.claim("next", LONG).await.unwrap(), None, "nobody is to work on it");
+    assert_eq!(store.find(died).await.unwrap().unwrap().state, JobState::Cancelled);
+}
+
+async fn attempts_are_counted_anew_when_a_job_gets_on(backend: Backend) {
+    let (store, _database) = store(backend).await;
+    let id = accepted(&store, catch_up(&["BTC"])).await.id;
+    let mut attempts = Vec::new();
+    for done in [0, 0, 5, 5, 5] {
+        let ClaimedJob { job, fence } = claimed(&store, "worker", LONG).await;
+        attempts.push(job.attempts);
+        let asset = JobAsset { done, expected: 9, ..JobAsset::queued(asset("BTC")) };
+        store.record(id, &fence, &[asset]).await.unwrap();
+        let again = JobEnd::Again { after: Duration::ZERO, counts: true };
+        store.finish(id, &fence, again, &[]).await.unwrap();
+        store.release(&fence).await.unwrap();
+    }
+    assert_eq!(attempts, [1, 2, 3, 2, 3]);
+}
+
+async fn a_job_that_cannot_be_read_keeps_no_other_from_its_turn(backend: Backend) {
+    let (store, database) = store(backend).await;
+    let strange = accepted(&store, catch_up(&["BTC"])).await.id;
+    database.execute("UPDATE job SET kind = 'of a later version', created_ms = created_ms - 1000").await;
+    let plain = accepted(&store, catch_up(&["BTC"])).await.id;
+    assert_eq!(store.claim("worker", LONG).await.unwrap(), None);
+    assert_eq!(claimed(&store, "worker", LONG).await.job.id, plain);
+    let state: String = database.query(&format!("SELECT state FROM job WHERE id = '{strange}'")).await[0]
+        .try_get("", "state")
+        .unwrap();
+    assert_eq!(state, "failed");
 }
 
 async fn a_repeated_key_returns_the_first_job(backend: Backend) {

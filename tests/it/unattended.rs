@@ -2,11 +2,11 @@
 //! their database.
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ohlcv_adapters::SystemClock;
-use ohlcv_domain::Interval;
+use ohlcv_domain::{Interval, Timestamp};
 use ohlcv_ports::Clock;
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::fake_binance::Options;
@@ -22,6 +22,8 @@ ohlcv_tests::on_each_database!(
     a_job_is_cancelled_while_it_runs_and_its_pages_stay,
     a_thousand_triggers_at_once_end_or_are_refused,
     a_backfill_in_a_shell_is_seen_as_a_job,
+    a_backfill_in_a_shell_that_dies_is_finished_by_a_worker,
+    who_guesses_keys_has_to_wait_and_who_has_one_does_not,
 );
 
 const KEY: &str = "a-key-of-the-tests-alone";
@@ -82,13 +84,23 @@ fn has_ended(job: &Value) -> bool {
     !["queued", "running"].contains(&job["state"].as_str().unwrap())
 }
 
-/// How many pages were asked for more than once.
-fn asked_again(market: &Market) -> usize {
+/// The pages that were asked for more than once, by symbol and first open time.
+fn repeated(market: &Market) -> Vec<(String, Timestamp)> {
     let mut asked: BTreeMap<_, usize> = BTreeMap::new();
     for page in market.pages_asked() {
         *asked.entry(page).or_default() += 1;
     }
-    asked.values().map(|times| times - 1).sum()
+    asked.into_iter().filter(|(_, times)| *times > 1).map(|(page, _)| page).collect()
+}
+
+/// Symbol and open time of every stored candle.
+async fn open_times(database: &TestDatabase) -> BTreeSet<(String, Timestamp)> {
+    let open_time = |line: &String| {
+        let mut words = line.split(' ');
+        let symbol = format!("{}USDT", words.next()?);
+        Some((symbol, Timestamp::from_millis(words.next()?.parse().ok()?).ok()?))
+    };
+    database.dump().await.iter().filter_map(open_time).collect()
 }
 
 async fn asked_for(market: &Market, pages: usize) {
@@ -127,6 +139,7 @@ async fn a_job_whose_worker_is_killed_is_finished_by_another_without_asking_twic
     asked_for(&market, 5).await;
     worker.signal("KILL");
     let killed = Instant::now();
+    let stored_at_kill = open_times(&database).await;
     let mut next = program(&database, &market, "BTC,ETH").start(&["schedule"]);
     next.wait_for(&format!("working on job {id}"));
     assert!(killed.elapsed() < Duration::from_secs(30), "{:?}", killed.elapsed());
@@ -135,7 +148,10 @@ async fn a_job_whose_worker_is_killed_is_finished_by_another_without_asking_twic
     assert_eq!(ended["progress"]["percent"], 100, "{ended:#}");
     let stored = database.dump().await.len();
     assert!(stored > CANDLES, "{stored}");
-    assert!(asked_again(&market) <= 2, "only what was in flight: {}", asked_again(&market));
+    assert!(
+        repeated(&market).iter().all(|page| !stored_at_kill.contains(page)),
+        "no stored page is asked for again"
+    );
 }
 
 async fn a_worker_that_is_stopped_in_mid_page_hands_its_job_over_and_exits_0(backend: Backend) {
@@ -154,7 +170,7 @@ async fn a_worker_that_is_stopped_in_mid_page_hands_its_job_over_and_exits_0(bac
     assert_eq!(usize::try_from(rows).unwrap(), database.dump().await.len(), "summary and rows agree");
     let _next = program(&database, &market, "BTC").start(&["schedule"]);
     assert_eq!(job_that(&url, &id, has_ended).await["state"], "succeeded");
-    assert!(asked_again(&market) <= 1, "{}", asked_again(&market));
+    assert!(repeated(&market).len() <= 1, "only what was in flight: {:?}", repeated(&market));
 }
 
 async fn a_job_is_cancelled_while_it_runs_and_its_pages_stay(backend: Backend) {
@@ -245,4 +261,66 @@ async fn a_backfill_in_a_shell_is_seen_as_a_job(backend: Backend) {
     let ended = job(&url, seen["job_id"].as_str().unwrap()).await;
     assert_eq!(ended["state"], "succeeded", "{ended:#}");
     assert!(ended["assets"][0]["error"].as_str().unwrap().contains("are wanted"), "{ended:#}");
+}
+
+async fn a_backfill_in_a_shell_that_dies_is_finished_by_a_worker(backend: Backend) {
+    let market = market(&["BTC"], Duration::from_millis(150)).await;
+    let database = TestDatabase::new(backend).await;
+    let (_api, url, _worker) = served(&database, &market, "BTC").await;
+    let backfill = program(&database, &market, "BTC").start(&["backfill"]);
+    asked_for(&market, 3).await;
+    backfill.signal("KILL");
+    let jobs = api(reqwest::Method::GET, &url, "/api/v1/jobs", Value::Null).await.1;
+    let id = jobs["jobs"][0]["job_id"].as_str().unwrap().to_owned();
+    let ended = job_that(&url, &id, has_ended).await;
+    assert_eq!((ended["kind"].as_str(), ended["state"].as_str()), (Some("backfill"), Some("succeeded")));
+    assert_eq!(database.dump().await.len(), CANDLES);
+}
+
+async fn who_guesses_keys_has_to_wait_and_who_has_one_does_not(backend: Backend) {
+    let market = market(&["BTC"], Duration::ZERO).await;
+    let database = TestDatabase::new(backend).await;
+    let mut serve = program(&database, &market, "BTC").start(&["serve"]);
+    let url = serve.url();
+    let guess = || async {
+        let request =
+            http_client().get(format!("{url}/api/v1/jobs")).header("x-api-key", "a-wrong-key-of-the-tests");
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.headers().contains_key("retry-after"))
+    };
+    for _ in 0..10 {
+        assert_eq!(guess().await, (401, false));
+    }
+    assert_eq!(guess().await, (429, true));
+    assert_eq!(api(reqwest::Method::GET, &url, "/api/v1/jobs", Value::Null).await.0, 200);
+    let said = serve.heard().join("\n");
+    assert!(
+        said.contains("a wrong X-API-KEY came from 127.0.0.1") && !said.contains("of-the-tests"),
+        "{said}"
+    );
+}
+
+ohlcv_tests::on_postgres! {
+    // A process that is stopped while it writes to SQLite keeps the file locked, whatever others do.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_worker_that_slept_through_its_lease_writes_nothing() {
+        let market = market(&["BTC"], Duration::from_millis(150)).await;
+        let database = TestDatabase::new(Backend::Postgres).await;
+        let (_api, url, mut sleeper) = served(&database, &market, "BTC").await;
+        let id = trigger(&url, years()).await;
+        asked_for(&market, 3).await;
+        sleeper.signal("STOP");
+        let mut next = program(&database, &market, "BTC").start(&["schedule"]);
+        next.wait_for(&format!("working on job {id}"));
+        assert_eq!(job_that(&url, &id, has_ended).await["state"], "succeeded");
+        next.signal("KILL");
+        next.wait();
+        // Whatever the sleeper still holds in its hands, it must not write: not even what is right.
+        database.execute("DELETE FROM spot_ohlcv").await;
+        let before = job(&url, &id).await;
+        sleeper.signal("CONT");
+        sleeper.wait_for("was lost to another worker");
+        assert_eq!(database.dump().await.len(), 0);
+        assert_eq!(job(&url, &id).await, before);
+    }
 }

@@ -1,6 +1,7 @@
 //! The pace of requests: weight, spacing, concurrency, precedence, and pauses that hold for everybody.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use leaky_bucket::RateLimiter;
@@ -29,6 +30,9 @@ const LONGER_PAUSE_NEWS_MIN: Duration = Duration::from_secs(20);
 /// here.
 const PAUSE_NEWS_MIN: Duration = Duration::from_millis(500);
 
+/// So many urgent requests may start while a patient one waits; then it has its turn.
+const URGENT_IN_A_ROW_MAX: u32 = 9;
+
 /// How often the bucket is refilled at most, per minute.
 const REFILLS_PER_MINUTE_MAX: u32 = 240;
 
@@ -43,6 +47,8 @@ pub(crate) struct Budget {
     patient: Mutex<()>,
     // How many urgent ones wait: no patient one starts before them.
     urgent: watch::Sender<usize>,
+    // How many urgent ones have started, to give a patient one its turn now and then.
+    urgent_starts: AtomicU32,
     pause: watch::Sender<Option<Pause>>,
     delay: Duration,
     share: Option<Share>,
@@ -117,6 +123,7 @@ impl Budget {
             turnstile: Mutex::default(),
             patient: Mutex::default(),
             urgent: watch::Sender::new(0),
+            urgent_starts: AtomicU32::new(0),
             pause: watch::Sender::new(None),
             delay,
             share,
@@ -200,11 +207,17 @@ impl Budget {
     async fn queue(&self, weight: u32, urgency: Urgency) -> Result<Pass<'_>, StoreError> {
         if urgency == Urgency::Urgent {
             let _waiting = Waiting::begin(&self.urgent);
-            return self.turn(weight).await;
+            let pass = self.turn(weight).await;
+            self.urgent_starts.fetch_add(1, Ordering::Relaxed);
+            return pass;
         }
         let _first_in_line = self.patient.lock().await;
+        let passed_by = self.urgent_starts.load(Ordering::Relaxed);
         loop {
-            self.urgent_waits(false).await;
+            if self.urgent_starts.load(Ordering::Relaxed).wrapping_sub(passed_by) >= URGENT_IN_A_ROW_MAX {
+                return self.turn(weight).await;
+            }
+            self.nobody_urgent_or_long_enough(passed_by).await;
             tokio::select! {
                 biased;
                 // It steps back from the turnstile, however long it has stood there.
@@ -212,6 +225,16 @@ impl Budget {
                 pass = self.turn(weight) => return pass,
             }
         }
+    }
+
+    /// Waits until no urgent request waits, or so many have started that a patient one has its turn.
+    async fn nobody_urgent_or_long_enough(&self, passed_by: u32) {
+        let enough = |waiting: &usize| {
+            let passed = self.urgent_starts.load(Ordering::Relaxed).wrapping_sub(passed_by);
+            *waiting == 0 || passed >= URGENT_IN_A_ROW_MAX
+        };
+        // Cannot fail: the sender is a field of this. It tells of each urgent one that starts.
+        drop(self.urgent.subscribe().wait_for(enough).await);
     }
 
     /// Waits until somebody urgent waits, or nobody does.

@@ -13,7 +13,7 @@ use reqwest::{Response, Url};
 use tracing::{debug, warn};
 
 use super::budget::{Budget, Halt, Pass, Urgency};
-use super::error::{BinanceConfigError, CallError, Failure};
+use super::error::{BinanceConfigError, CallError, Failure, NoAnswer};
 use super::metrics;
 use super::model::KlineRow;
 use super::parse::{self, BodyError};
@@ -108,7 +108,7 @@ impl Client {
     }
 
     /// `GET /api/v3/time`.
-    pub(crate) async fn time(&self, urgency: Urgency) -> Result<Timestamp, CallError> {
+    pub(crate) async fn time(self: &Arc<Self>, urgency: Urgency) -> Result<Timestamp, CallError> {
         let time = self.call(&Request::time(), urgency, parse::server_time).await?;
         let offset_ms = time.millis() - self.clock.now().millis();
         self.clock_offset_ms.store(offset_ms, Ordering::Relaxed);
@@ -118,7 +118,7 @@ impl Client {
 
     /// `GET /api/v3/klines`.
     pub(crate) async fn klines(
-        &self,
+        self: &Arc<Self>,
         query: &KlinesQuery,
         urgency: Urgency,
     ) -> Result<Vec<KlineRow>, CallError> {
@@ -127,7 +127,7 @@ impl Client {
 
     /// Asks until there is an answer, or asking again makes no sense, or the limits are reached.
     async fn call<T>(
-        &self,
+        self: &Arc<Self>,
         request: &Request,
         urgency: Urgency,
         decode: fn(&[u8]) -> Result<T, BodyError>,
@@ -196,7 +196,7 @@ impl Client {
 
     /// One request, counted.
     async fn attempt<T>(
-        &self,
+        self: &Arc<Self>,
         pass: Pass<'_>,
         request: &Request,
         decode: fn(&[u8]) -> Result<T, BodyError>,
@@ -210,7 +210,7 @@ impl Client {
     /// One request. What the answer says about the pace is heeded before anything else, while this
     /// request still counts as under way.
     async fn send<T>(
-        &self,
+        self: &Arc<Self>,
         _pass: Pass<'_>,
         request: &Request,
         decode: fn(&[u8]) -> Result<T, BodyError>,
@@ -241,12 +241,23 @@ impl Client {
         if status.is_success() {
             return read_answer(response, self.limits.body_bytes_max, decode).await;
         }
+        // In a task of its own: whoever waits here may be told to stop, but the others have to learn of
+        // a ban all the same.
+        let client = Arc::clone(self);
+        let heeded = tokio::spawn(async move { client.heed_refusal(response).await });
+        match heeded.await {
+            Ok(failure) => Err(failure),
+            Err(error) => Err(Failure::NoAnswer { kind: NoAnswer::Broken, cause: error.to_string() }),
+        }
+    }
+
+    async fn heed_refusal(&self, response: Response) -> Failure {
         let failure = self.read_refusal(response).await;
         if verdict(&failure) == Verdict::Pause {
             let pause = pause_after(&failure, &self.limits, self.exchange_now());
             self.budget.pause_all(pause, &failure.to_string()).await;
         }
-        Err(failure)
+        failure
     }
 
     /// Each process that asks is told by itself, so the others need not be.

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use ohlcv_ports::{Paused, Reservation};
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{ConnectionTrait, DbErr};
 use tokio::time::Instant;
 
+use super::leases::statement;
 use super::values::{Dialect, millis};
 
 /// The smallest budget that is kept to.
@@ -44,10 +45,6 @@ fn share_max(per_minute: u32) -> u32 {
 fn stretch_ms(weight: u32, per_minute: u32) -> u64 {
     let flow = per_minute - share_max(per_minute);
     (u64::from(weight) * REACH_MS).div_ceil(u64::from(flow))
-}
-
-fn statement(db: &impl ConnectionTrait, sql: String, values: impl IntoIterator<Item = Value>) -> Statement {
-    Statement::from_sql_and_values(db.get_database_backend(), sql, values)
 }
 
 /// One statement if it is granted. The conditions are judged when the row is this writer's alone.

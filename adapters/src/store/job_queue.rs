@@ -5,22 +5,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ohlcv_domain::Fence;
 use ohlcv_ports::{ClaimedJob, JobAsset, JobEnd, JobId, JobQueue, JobState, NewJob, StoreError};
-use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::apply::begin;
-use super::job_rows::{LEASE_PREFIX, find, insert, lease, lock, name, write_assets};
+use super::job_rows::{
+    LEASE_PREFIX, cancel, end, find, forget_ended, insert, lease, lock, name, write_assets,
+};
 use super::jobs::{new_id, written_a_moment_ago};
 use super::leases::{self, statement};
 use super::values::{Dialect, millis};
 use super::{STATEMENT_TIME_MAX, SqlStore, within};
-
-/// How long an ended job is kept, and with it its idempotency key.
-const ENDED_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How many ended jobs are kept.
-const ENDED_KEPT_MAX: u32 = 1_000;
-/// How many are forgotten at a time: more than end meanwhile.
-const FORGOTTEN_AT_ONCE_MAX: u32 = 20;
 
 #[async_trait]
 impl JobQueue for SqlStore {
@@ -92,13 +86,27 @@ async fn claim(db: &DatabaseConnection, holder: &str, lasts: Duration) -> Result
     let Some(fence) = leases::acquire(&transaction, &lease(id), holder, lasts).await? else {
         return Ok(None);
     };
+    if cancel_wished(&transaction, id).await? {
+        // Its worker died before it heard of it.
+        cancel(&transaction, id).await?;
+        transaction.commit().await?;
+        return Ok(None);
+    }
     let now = Dialect::of(&transaction).now_millis();
     let sql = format!(
         "UPDATE job SET state = 'running', attempts = attempts + 1, started_ms = COALESCE(started_ms, {now})
         WHERE id = $1"
     );
     transaction.execute_raw(statement(&transaction, sql, [name(id)])).await?;
-    let job = find(&transaction, id).await?;
+    let job = match find(&transaction, id).await {
+        // Written by another version, or by hand: it must not keep the others from their turn.
+        Err(DbErr::Type(_)) => {
+            end(&transaction, id, JobState::Failed).await?;
+            transaction.commit().await?;
+            return Ok(None);
+        }
+        job => job?,
+    };
     transaction.commit().await?;
     job.map(|job| Some(ClaimedJob { job, fence })).ok_or_else(|| written_a_moment_ago(id))
 }
@@ -127,10 +135,14 @@ async fn record(
 ) -> Result<bool, DbErr> {
     let transaction = begin(db).await?;
     held(&transaction, id, fence).await?;
+    let done_before = slots_done(&transaction, id).await?;
     write_assets(&transaction, id, assets).await?;
-    let sql = "SELECT cancel_wished FROM job WHERE id = $1".to_owned();
-    let row = transaction.query_one_raw(statement(&transaction, sql, [name(id)])).await?;
-    let wished = row.map_or(Ok(false), |row| row.try_get("", "cancel_wished"))?;
+    if slots_done(&transaction, id).await? > done_before {
+        // A forced one begins anew each time, so that it would get on for ever.
+        let sql = "UPDATE job SET attempts = 1 WHERE id = $1 AND attempts > 1 AND NOT forced".to_owned();
+        transaction.execute_raw(statement(&transaction, sql, [name(id)])).await?;
+    }
+    let wished = cancel_wished(&transaction, id).await?;
     transaction.commit().await?;
     Ok(wished)
 }
@@ -139,28 +151,48 @@ async fn finish(
     db: &DatabaseConnection,
     id: JobId,
     fence: &Fence,
-    end: JobEnd,
+    outcome: JobEnd,
     assets: &[JobAsset],
 ) -> Result<(), DbErr> {
     let transaction = begin(db).await?;
     held(&transaction, id, fence).await?;
     write_assets(&transaction, id, assets).await?;
-    let now = Dialect::of(&transaction).now_millis();
-    let (sql, values): (String, Vec<Value>) = match end {
-        JobEnd::Final(state) => (
-            format!("UPDATE job SET state = $2, finished_ms = {now} WHERE id = $1"),
-            vec![name(id), state.as_str().into()],
-        ),
-        JobEnd::Again { after, counts } => (
-            format!(
-                "UPDATE job SET state = 'queued', not_before_ms = {now} + $2, attempts = attempts - $3 WHERE id = $1"
-            ),
-            vec![name(id), millis(after).into(), i64::from(!counts).into()],
-        ),
-    };
-    transaction.execute_raw(statement(&transaction, sql, values)).await?;
+    match outcome {
+        JobEnd::Final(state) => end(&transaction, id, state).await?,
+        // It has not been heard of yet.
+        JobEnd::Again { .. } if cancel_wished(&transaction, id).await? => cancel(&transaction, id).await?,
+        JobEnd::Again { after, counts } => queue_again(&transaction, id, after, counts).await?,
+    }
     forget_ended(&transaction).await?;
     transaction.commit().await
+}
+
+async fn queue_again(
+    transaction: &impl ConnectionTrait,
+    id: JobId,
+    after: Duration,
+    counts: bool,
+) -> Result<(), DbErr> {
+    let now = Dialect::of(transaction).now_millis();
+    let sql = format!(
+        "UPDATE job SET state = 'queued', not_before_ms = {now} + $2, attempts = attempts - $3 WHERE id = $1"
+    );
+    let values = [name(id), millis(after).into(), i64::from(!counts).into()];
+    transaction.execute_raw(statement(transaction, sql, values)).await?;
+    Ok(())
+}
+
+async fn cancel_wished(transaction: &impl ConnectionTrait, id: JobId) -> Result<bool, DbErr> {
+    let sql = "SELECT cancel_wished FROM job WHERE id = $1".to_owned();
+    let row = transaction.query_one_raw(statement(transaction, sql, [name(id)])).await?;
+    row.map_or(Ok(false), |row| row.try_get("", "cancel_wished"))
+}
+
+async fn slots_done(transaction: &impl ConnectionTrait, id: JobId) -> Result<i64, DbErr> {
+    let sql = "SELECT CAST(SUM(done) AS BIGINT) AS done FROM job_asset WHERE job_id = $1".to_owned();
+    let row = transaction.query_one_raw(statement(transaction, sql, [name(id)])).await?;
+    let done: Option<i64> = row.map_or(Ok(None), |row| row.try_get("", "done"))?;
+    Ok(done.unwrap_or(0))
 }
 
 /// Fails unless the worker still has the job. The job is locked before its lease, as in `claim`, so
@@ -168,33 +200,4 @@ async fn finish(
 async fn held(transaction: &impl ConnectionTrait, id: JobId, fence: &Fence) -> Result<(), DbErr> {
     lock(transaction, id).await?;
     leases::require(transaction, Some(fence)).await
-}
-
-/// Forgets ended jobs that are too old or too many.
-async fn forget_ended(transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
-    let dialect = Dialect::of(transaction);
-    let lock = match dialect {
-        Dialect::Sqlite => "",
-        // What another one forgets just now is passed over.
-        Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
-    };
-    let sql = format!(
-        "SELECT id FROM job WHERE finished_ms < {} - $1 OR (finished_ms IS NOT NULL AND id NOT IN
-            (SELECT id FROM job WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC LIMIT {ENDED_KEPT_MAX}))
-        LIMIT {FORGOTTEN_AT_ONCE_MAX} {lock}",
-        dialect.now_millis()
-    );
-    let old = transaction.query_all_raw(statement(transaction, sql, [millis(ENDED_KEPT_FOR).into()])).await?;
-    for row in old {
-        let id: String = row.try_get("", "id")?;
-        for sql in [
-            "DELETE FROM job_asset WHERE job_id = $1",
-            "DELETE FROM job WHERE id = $1",
-            "DELETE FROM lease WHERE name = 'job ' || $1",
-        ] {
-            let values = [Value::from(id.as_str())];
-            transaction.execute_raw(statement(transaction, sql.to_owned(), values)).await?;
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The rows of `job` and `job_asset`, read and written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ohlcv_domain::TimeRange;
 use ohlcv_ports::{Job, JobAsset, JobId, JobState, NewJob, Work};
@@ -8,7 +9,14 @@ use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 
 use super::leases::statement;
-use super::values::{Dialect, text, time_from_millis};
+use super::values::{Dialect, millis, text, time_from_millis};
+
+/// How long an ended job is kept, and with it its idempotency key.
+const ENDED_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How many ended jobs are kept.
+const ENDED_KEPT_MAX: u32 = 1_000;
+/// How many are forgotten at a time: more than end meanwhile.
+const FORGOTTEN_AT_ONCE_MAX: u32 = 20;
 
 /// What a job's name stands behind in the name of its lease.
 pub(super) const LEASE_PREFIX: &str = "job ";
@@ -232,4 +240,50 @@ pub(super) fn lease(id: JobId) -> String {
 
 fn count(number: u64) -> Value {
     i64::try_from(number).unwrap_or(i64::MAX).into()
+}
+
+/// Ends a job so.
+pub(super) async fn end(transaction: &impl ConnectionTrait, id: JobId, state: JobState) -> Result<(), DbErr> {
+    let now = Dialect::of(transaction).now_millis();
+    let sql = format!("UPDATE job SET state = $2, finished_ms = {now} WHERE id = $1");
+    transaction.execute_raw(statement(transaction, sql, [name(id), state.as_str().into()])).await?;
+    Ok(())
+}
+
+/// Ends a job that nobody works on, because somebody wished so.
+pub(super) async fn cancel(transaction: &impl ConnectionTrait, id: JobId) -> Result<(), DbErr> {
+    end(transaction, id, JobState::Cancelled).await?;
+    let assets = "UPDATE job_asset SET state = 'cancelled'
+        WHERE job_id = $1 AND state IN ('queued', 'running')";
+    transaction.execute_raw(statement(transaction, assets.to_owned(), [name(id)])).await?;
+    Ok(())
+}
+
+/// Forgets ended jobs that are too old or too many.
+pub(super) async fn forget_ended(transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let dialect = Dialect::of(transaction);
+    let lock = match dialect {
+        Dialect::Sqlite => "",
+        // What another one forgets just now is passed over.
+        Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+    };
+    let sql = format!(
+        "SELECT id FROM job WHERE finished_ms < {} - $1 OR (finished_ms IS NOT NULL AND id NOT IN
+            (SELECT id FROM job WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC LIMIT {ENDED_KEPT_MAX}))
+        LIMIT {FORGOTTEN_AT_ONCE_MAX} {lock}",
+        dialect.now_millis()
+    );
+    let old = transaction.query_all_raw(statement(transaction, sql, [millis(ENDED_KEPT_FOR).into()])).await?;
+    for row in old {
+        let id: String = row.try_get("", "id")?;
+        for sql in [
+            "DELETE FROM job_asset WHERE job_id = $1",
+            "DELETE FROM job WHERE id = $1",
+            "DELETE FROM lease WHERE name = 'job ' || $1",
+        ] {
+            let values = [Value::from(id.as_str())];
+            transaction.execute_raw(statement(transaction, sql.to_owned(), values)).await?;
+        }
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use uuid::Uuid;
 
 use super::apply::begin;
-use super::job_rows::{find, insert, lock, name, select};
+use super::job_rows::{self, find, forget_ended, insert, lock, name, select};
 use super::leases::statement;
 use super::values::Dialect;
 use super::{STATEMENT_TIME_MAX, SqlStore, within};
@@ -76,6 +76,7 @@ async fn submit(
     if unended >= queued_max {
         return Ok(Submitted::QueueFull(unended));
     }
+    forget_ended(&transaction).await?;
     let id = new_id();
     insert(&transaction, id, job, JobState::Queued, idempotency_key).await?;
     let accepted = find(&transaction, id).await?;
@@ -96,12 +97,7 @@ async fn cancel(db: &DatabaseConnection, id: JobId) -> Result<Option<Cancelling>
         let wish = "UPDATE job SET cancel_wished = $2 WHERE id = $1".to_owned();
         transaction.execute_raw(statement(&transaction, wish, [name(id), true.into()])).await?;
     } else {
-        let now = Dialect::of(&transaction).now_millis();
-        let end = format!("UPDATE job SET state = 'cancelled', finished_ms = {now} WHERE id = $1");
-        transaction.execute_raw(statement(&transaction, end, [name(id)])).await?;
-        let assets = "UPDATE job_asset SET state = 'cancelled'
-            WHERE job_id = $1 AND state IN ('queued', 'running')";
-        transaction.execute_raw(statement(&transaction, assets.to_owned(), [name(id)])).await?;
+        job_rows::cancel(&transaction, id).await?;
     }
     let job = find(&transaction, id).await?;
     transaction.commit().await?;

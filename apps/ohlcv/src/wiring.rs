@@ -276,7 +276,9 @@ impl App {
     /// A catch-up as a scheduler does it: it leaves alone what another process works on.
     #[must_use]
     pub fn catch_up(&self, stop: CancellationToken, progress: ProgressSink) -> CatchUp {
-        CatchUp::new(self.fetching(stop, progress), self.goal())
+        // New candles are not to wait behind years of history.
+        let source = Arc::clone(&self.sources.interactive);
+        CatchUp::new(FetchContext { source, ..self.fetching(stop, progress) }, self.goal())
     }
 
     /// The history that the settings want.

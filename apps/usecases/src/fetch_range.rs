@@ -35,7 +35,15 @@ impl FetchRange {
 
     async fn asset(&self, mut run: AssetRun<'_>) -> AssetReport {
         match fetch_range(&mut run, self.range).await {
-            Ok(Outcome::Done) => conclude(run, self.goal, Ok(Outcome::Done)).await.without_lack(),
+            Ok(outcome) => {
+                let report = conclude(run, self.goal, Ok(Outcome::Done)).await.without_lack();
+                // What the range lacks is no word about the history.
+                if matches!(report.outcome, Outcome::Done) {
+                    AssetReport { outcome, ..report }
+                } else {
+                    report
+                }
+            }
             ended => conclude(run, self.goal, ended).await,
         }
     }
@@ -49,7 +57,8 @@ async fn fetch_range(run: &mut AssetRun<'_>, range: TimeRange) -> Result<Outcome
     let closed_until = run.closed_until(grid)?;
     let start = grid.floor(range.start()).max(grid.floor(listing));
     let end = grid.ceil(range.end()).min(closed_until);
-    let Ok(wanted) = TimeRange::new(start, end) else {
+    let wanted = TimeRange::new(start, end).ok().filter(|wanted| !wanted.is_empty());
+    let Some(wanted) = wanted else {
         return Ok(Outcome::Incomplete(format!(
             "no candle of it in {range}: the first one opened {listing}, the last closed one ended {closed_until}"
         )));

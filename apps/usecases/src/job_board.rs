@@ -74,21 +74,21 @@ impl JobBoard {
         self.change(report.asset, |entry| (entry.asset.state, entry.asset.error) = (state, error));
     }
 
-    /// What has not ended yet has failed, all for one reason.
-    pub(crate) fn fail_rest(&self, reason: &str) {
-        for entry in self.entries().iter_mut().filter(|entry| !entry.asset.state.is_final()) {
+    /// What has not ended yet has failed, all for one reason; returns what that was.
+    pub(crate) fn fail_rest(&self, reason: &str) -> Vec<Asset> {
+        let mut entries = self.entries();
+        let rest = entries.iter_mut().filter(|entry| !entry.asset.state.is_final());
+        let fail = |entry: &mut Entry| {
             entry.asset.state = JobState::Failed;
             entry.asset.error = Some(reason.to_owned());
-        }
+            entry.asset.asset
+        };
+        rest.map(fail).collect()
     }
 
-    /// Some assets, or all that failed, are to be worked on again. What went wrong stays to be seen.
-    pub(crate) fn queue_again(&self, named: impl Iterator<Item = Asset>) {
-        let named: Vec<Asset> = named.collect();
-        let all = named.is_empty();
-        let mut entries = self.entries();
-        let failed = entries.iter_mut().filter(|entry| entry.asset.state == JobState::Failed);
-        for entry in failed.filter(|entry| all || named.contains(&entry.asset.asset)) {
+    /// Some assets are to be worked on again. What went wrong stays to be seen.
+    pub(crate) fn queue_again(&self, named: &[Asset]) {
+        for entry in self.entries().iter_mut().filter(|entry| named.contains(&entry.asset.asset)) {
             entry.asset.state = JobState::Queued;
         }
     }

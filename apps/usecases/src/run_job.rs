@@ -19,6 +19,8 @@ const ATTEMPTS_MAX: u32 = 5;
 const RETRY_FIRST: Duration = Duration::from_secs(30);
 /// The longest such wait. A ban that lasts longer is waited for.
 const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long a job waits in the queue while another process works on its assets.
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
 /// How often progress is written down, and a wish to cancel noticed.
 const RECORD_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -54,8 +56,7 @@ impl RunJob {
         interactive: Arc<dyn CandleSource>,
         goal: BackfillGoal,
     ) -> Self {
-        // A job waits for an asset as long as another process works on it.
-        Self { queue, terms, context: FetchContext { patience: None, ..context }, interactive, goal }
+        Self { queue, terms, context, interactive, goal }
     }
 
     /// Takes the next job, if there is one.
@@ -88,7 +89,9 @@ impl RunJob {
     ) -> Result<Worked, StoreError> {
         let job = ohlcv_ports::NewJob { work: Work::Backfill { days, force }, assets };
         let claimed = self.queue.start(job, &self.terms.holder, self.terms.lasts).await?;
-        self.under_lease(claimed, false).await
+        // Somebody waits for this process alone, so it waits for assets as long as that takes.
+        let context = FetchContext { patience: None, ..self.context.clone() };
+        Self { context, ..self.clone() }.under_lease(claimed, false).await
     }
 
     async fn under_lease(&self, claimed: ClaimedJob, may_repeat: bool) -> Result<Worked, StoreError> {
@@ -211,9 +214,10 @@ impl RunJob {
         report: Option<&Result<RunReport, AssetError>>,
         may_repeat: bool,
     ) -> JobEnd {
-        if let Some(Err(error)) = report {
-            board.fail_rest(&error.to_string());
-        }
+        let failed_together = match report {
+            Some(Err(error)) => board.fail_rest(&error.to_string()),
+            _ => Vec::new(),
+        };
         if self.context.stop.is_cancelled() && !board.left().is_empty() {
             return if may_repeat {
                 JobEnd::Again { after: Duration::ZERO, counts: false }
@@ -223,9 +227,14 @@ impl RunJob {
         }
         let failures = report.map_or_else(Vec::new, passing_failures);
         if may_repeat && job.attempts < ATTEMPTS_MAX && !failures.is_empty() {
-            board.queue_again(failures.iter().filter_map(|(asset, _)| *asset));
+            let alone = failures.iter().filter_map(|(asset, _)| *asset);
+            board.queue_again(&alone.chain(failed_together).collect::<Vec<_>>());
             let after = failures.iter().map(|(_, error)| self.wait(job.attempts, error)).max();
             return JobEnd::Again { after: after.unwrap_or(RETRY_FIRST), counts: true };
+        }
+        if may_repeat && !board.left().is_empty() {
+            // Another process works on what is left: a place here is better used by another job.
+            return JobEnd::Again { after: BUSY_PAUSE, counts: false };
         }
         JobEnd::Final(board.verdict())
     }

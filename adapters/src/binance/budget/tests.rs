@@ -244,3 +244,23 @@ async fn urgent_requests_keep_to_the_budget_and_leave_the_rest_to_the_others() {
     assert!(most_in_a_minute(&all) * 2 <= 300);
     assert!(patient * 2 > 2 * 220, "{patient}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn urgent_requests_without_end_leave_every_tenth_turn_to_a_patient_one() {
+    let budget = budget(6_000, Duration::from_millis(10), 10);
+    let mut urgent = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let budget = Arc::clone(&budget);
+        urgent.spawn(async move {
+            loop {
+                drop(budget.acquire(2, Urgent, PATIENT).await.unwrap());
+            }
+        });
+    }
+    let started = Instant::now();
+    for _ in 0..20 {
+        drop(budget.acquire(2, Patient, PATIENT).await.unwrap());
+    }
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    urgent.abort_all();
+}

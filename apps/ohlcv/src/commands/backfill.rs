@@ -44,7 +44,9 @@ pub(super) async fn execute(
     };
     let id = job.id;
     match (end, report) {
-        (None, _) => Err(anyhow!("job {id} was lost to another process, which goes on with it")),
+        (None, _) => Err(anyhow!(
+            "job {id} slipped from this process, which could not reach the database in time; it is left in the queue"
+        )),
         (_, Some(Err(error))) => Err(error.into()),
         (Some(JobEnd::Final(JobState::Cancelled)), _) => Err(anyhow!("job {id} was cancelled over the API")),
         (_, Some(Ok(report))) if report.has_failures() => Ok(End::PartlyFailed),

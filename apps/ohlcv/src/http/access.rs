@@ -18,7 +18,8 @@ use crate::settings::ApiKeys;
 const HEADER: &str = "X-API-KEY";
 /// What the document calls it.
 const SCHEME: &str = "ApiKey";
-/// So many wrong keys may come from one address in [`WINDOW`]; then it has to wait, whatever it sends.
+/// So many wrong keys may come from one address in [`WINDOW`]; then it is told to wait. A right
+/// one always opens: behind a proxy all clients have one address.
 const FAILURES_MAX: u32 = 10;
 /// From the first wrong key on this much time is counted together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -53,6 +54,11 @@ impl Access {
             let detail = "this endpoint is off, for no API_KEY is set: the operator has to set one";
             return Err(Problem::new(StatusCode::FORBIDDEN, Code::NoKeyConfigured, detail));
         }
+        let given = request.headers().get(HEADER);
+        if given.is_some_and(|given| self.keys.contains(given.as_bytes())) {
+            request.extensions_mut().insert(LetIn);
+            return Ok(());
+        }
         let address = address_of(request);
         if let Some(left) = self.locked_out(address) {
             let detail = format!(
@@ -61,11 +67,6 @@ impl Access {
             );
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyFailures, detail);
             return Err(problem.retrying_after(left));
-        }
-        let given = request.headers().get(HEADER);
-        if given.is_some_and(|given| self.keys.contains(given.as_bytes())) {
-            request.extensions_mut().insert(LetIn);
-            return Ok(());
         }
         let detail = if given.is_some() {
             self.note_failure(address);

@@ -8,7 +8,7 @@ use ohlcv_ports::{
     CandleSource, ClaimedJob, Job, JobAsset, JobEnd, JobId, JobQueue, JobState, Leases, MockJobQueue,
     MockLeases, SourceError, StoreError, Work,
 };
-use ohlcv_usecases::{LeaseTerms, RunJob, Worked};
+use ohlcv_usecases::{FetchContext, LeaseTerms, RunJob, Worked};
 
 use crate::sources::SlowSource;
 use crate::world::{MINUTE, World, asset, at, away, goal, range};
@@ -68,13 +68,17 @@ impl Desk {
 }
 
 fn worker(queue: MockJobQueue, world: &World, interactive: Arc<dyn CandleSource>) -> RunJob {
+    worker_in(queue, world.context(), interactive)
+}
+
+fn worker_in(queue: MockJobQueue, context: FetchContext, interactive: Arc<dyn CandleSource>) -> RunJob {
     let mut leases = MockLeases::new();
     leases.expect_renew().returning(|_, _| Ok(true));
     leases.expect_release().returning(|_| Ok(()));
     let leases: Arc<dyn Leases> = Arc::new(leases);
     let terms = LeaseTerms { leases, holder: "the test".to_owned(), lasts: Duration::from_secs(20) };
     let queue: Arc<dyn JobQueue> = Arc::new(queue);
-    RunJob::new(queue, terms, world.context(), interactive, goal(10))
+    RunJob::new(queue, terms, context, interactive, goal(10))
 }
 
 fn states(assets: &[JobAsset]) -> Vec<JobState> {
@@ -122,6 +126,24 @@ async fn a_failure_that_can_pass_is_tried_again_later_and_later_but_not_for_ever
         assert_eq!((*end, states(assets)), (wanted, vec![JobState::Succeeded, state]), "attempt {attempts}");
         assert!(assets[1].error.as_ref().unwrap().contains("connection reset"), "{assets:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_asset_that_another_process_works_on_is_come_back_to() {
+    let world = World::of_btc();
+    let desk = Desk::quiet();
+    let finished = Arc::clone(&desk.finished);
+    let mut leases = MockLeases::new();
+    leases.expect_acquire().returning(|_, _, _| Ok(None));
+    let leases: Arc<dyn Leases> = Arc::new(leases);
+    let terms = LeaseTerms { leases, holder: "the test".to_owned(), lasts: SECOND };
+    let context = FetchContext { terms: Some(terms), patience: Some(SECOND * 2), ..world.context() };
+    let express = Arc::clone(&world.source) as Arc<dyn CandleSource>;
+    let worker = worker_in(desk.queue, context, express);
+    worker.work(job(Work::CatchUp, 1, &["BTC"])).await.unwrap();
+    let (end, assets) = finished.lock().unwrap()[0].clone();
+    assert_eq!(end, JobEnd::Again { after: SECOND * 5, counts: false }, "others may use the place");
+    assert_eq!(states(&assets), [JobState::Queued]);
 }
 
 #[tokio::test(start_paused = true)]
