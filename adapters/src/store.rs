@@ -4,6 +4,7 @@ mod apply;
 mod budget;
 mod connect;
 mod error;
+mod history;
 mod installation;
 mod job_queue;
 mod job_rows;
@@ -22,9 +23,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Hole, Summary, TimeRange,
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Hole, Revision, Summary,
+    TimeRange, Timestamp,
 };
-use ohlcv_ports::{CandleStore, Coverage, Leases, Paused, RequestBudget, Reservation, StoreError, Take};
+use ohlcv_ports::{
+    CandleStore, Coverage, History, Leases, Paused, RequestBudget, Reservation, StoreError, Take,
+};
 use sea_orm::{DatabaseConnection, DbErr};
 
 pub use connect::connect;
@@ -157,6 +161,30 @@ impl Coverage for SqlStore {
             series::record_backfill(&self.db, asset, &state, fence.as_ref()).await
         })
         .await
+    }
+}
+
+#[async_trait]
+impl History for SqlStore {
+    async fn page_at(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+        at: Timestamp,
+    ) -> Result<Vec<Candle>, StoreError> {
+        within(STATEMENT_TIME_MAX, history::page_at(&self.db, asset, range, take, limit, at)).await
+    }
+
+    async fn revisions(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<Revision>, StoreError> {
+        within(STATEMENT_TIME_MAX, history::revisions(&self.db, asset, range, after, limit)).await
     }
 }
 

@@ -118,6 +118,14 @@ impl Candle {
         self.prices == stored.prices && self.volume == stored.volume && details
     }
 
+    /// Whether this candle says something else than `stored` about what both of them know. One that
+    /// only adds the rest of the kline does not.
+    #[must_use]
+    pub fn contradicts(&self, stored: &Self) -> bool {
+        let details = self.details.zip(stored.details).is_some_and(|(one, other)| one != other);
+        self.prices != stored.prices || self.volume != stored.volume || details
+    }
+
     /// When it opened, UTC: the name of the candle within its series.
     #[must_use]
     pub const fn open_time(&self) -> Timestamp {

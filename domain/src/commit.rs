@@ -1,6 +1,6 @@
 //! What goes into a store and comes out of it, as values.
 
-use crate::{Asset, Candle, CheckedPage, Finding, SlotRange, TimeRange, Timestamp, gaps};
+use crate::{Asset, Candle, CheckedPage, Finding, JobId, SlotRange, TimeRange, Timestamp, gaps};
 
 /// One write: everything that is known of a run of slots after asking about it.
 ///
@@ -16,6 +16,7 @@ pub struct Commit {
     listing: Option<Timestamp>,
     recount: bool,
     fence: Option<Fence>,
+    job: Option<JobId>,
 }
 
 /// Proof that whoever writes still holds the lease under which it works. Each time a lease changes
@@ -73,7 +74,17 @@ impl Commit {
         if !missing.eq(joined(&findings)) {
             return Err(CommitError::Uncovered { asked });
         }
-        Ok(Self { asset, asked, candles, findings, observed_at, listing: None, recount: false, fence: None })
+        Ok(Self {
+            asset,
+            asked,
+            candles,
+            findings,
+            observed_at,
+            listing: None,
+            recount: false,
+            fence: None,
+            job: None,
+        })
     }
 
     /// A commit of a page that passed the door.
@@ -109,6 +120,7 @@ impl Commit {
             listing: None,
             recount: false,
             fence: None,
+            job: None,
         }
     }
 
@@ -130,6 +142,13 @@ impl Commit {
     #[must_use]
     pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
         self.fence = fence;
+        self
+    }
+
+    /// The same commit, written for a job.
+    #[must_use]
+    pub fn with_job(mut self, job: Option<JobId>) -> Self {
+        self.job = job;
         self
     }
 
@@ -181,6 +200,12 @@ impl Commit {
     #[must_use]
     pub const fn fence(&self) -> Option<&Fence> {
         self.fence.as_ref()
+    }
+
+    /// The job that it is written for, if it is one.
+    #[must_use]
+    pub const fn job(&self) -> Option<JobId> {
+        self.job
     }
 
     /// Whether the stored rows are to be counted anew.

@@ -42,9 +42,11 @@ mod decimal;
 mod forward_fill;
 mod gaps;
 mod grid;
+mod history;
 mod hole;
 mod intake;
 mod interval;
+mod job_id;
 mod pages;
 mod range;
 mod schedule;
@@ -61,12 +63,14 @@ pub use decimal::{Decimal, DecimalError, Price, Volume};
 pub use forward_fill::{ForwardFill, Row, forward_fill};
 pub use gaps::{Gaps, gaps};
 pub use grid::Grid;
+pub use history::{Revision, candle_at, slot_runs};
 pub use hole::{
     Cause, CauseError, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
     FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole,
 };
 pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
 pub use interval::{Interval, IntervalError};
+pub use job_id::{JobId, JobIdError};
 pub use pages::{Pages, pages};
 pub use range::{RangeError, SlotRange, TimeRange};
 pub use schedule::next_look;

@@ -207,6 +207,12 @@ impl SlotRange {
         (0..len).map(move |slot| self.grid.step_within(self.start, slot, self.end))
     }
 
+    /// The same slots, and the one before them.
+    #[must_use]
+    pub fn with_one_before(self) -> Self {
+        Self { start: self.grid.step(self.start, -1), ..self }
+    }
+
     /// The slots of this range that open before `at`.
     #[must_use]
     pub fn before(self, at: Timestamp) -> Self {

@@ -13,6 +13,7 @@ mod m20261122_000002_leases;
 mod m20261124_000003_unverified;
 mod m20261124_000004_request_budget;
 mod m20261124_000005_jobs;
+mod m20261124_000008_history;
 
 #[derive(Debug)]
 struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_unverified::Migration),
             Box::new(m20261124_000004_request_budget::Migration),
             Box::new(m20261124_000005_jobs::Migration),
+            Box::new(m20261124_000008_history::Migration),
         ]
     }
 }

@@ -4,56 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Fence, TimeRange, Timestamp};
-
-/// The name of a job: a UUID, written with lower-case digits and hyphens.
-///
-/// ```
-/// use ohlcv_ports::JobId;
-///
-/// let id: JobId = "550e8400-e29b-41d4-a716-446655440000".parse()?;
-/// assert_eq!(id.to_string(), "550e8400-e29b-41d4-a716-446655440000");
-/// assert!("42".parse::<JobId>().is_err());
-/// # Ok::<(), ohlcv_ports::JobWordError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct JobId(u128);
-
-impl JobId {
-    /// How long the groups of digits are that hyphens part.
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
-
-    /// The name with these 128 bits.
-    #[must_use]
-    pub const fn from_u128(bits: u128) -> Self {
-        Self(bits)
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:032x}", self.0);
-        let mut rest = digits.as_str();
-        for (number, len) in Self::GROUPS.into_iter().enumerate() {
-            let (group, behind) = rest.split_at(len);
-            rest = behind;
-            write!(f, "{}{group}", if number > 0 { "-" } else { "" })?;
-        }
-        Ok(())
-    }
-}
-
-impl FromStr for JobId {
-    type Err = JobWordError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let groups = text.split('-').map(str::len);
-        let digits = text.replace('-', "");
-        let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let bits = u128::from_str_radix(&digits, 16).ok().filter(|_| plain && groups.eq(Self::GROUPS));
-        bits.map(Self).ok_or_else(|| JobWordError { what: "name of a job", text: text.to_owned() })
-    }
-}
+use ohlcv_domain::{Asset, Fence, JobId, TimeRange, Timestamp};
 
 /// A text that is no word for a part of a job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -290,8 +241,5 @@ mod tests {
             assert_eq!(state.as_str().parse(), Ok(state));
         }
         assert_eq!("done".parse::<JobState>().unwrap_err().to_string(), "\"done\" is no state of a job");
-        for wrong in ["", "550e8400e29b41d4a716446655440000", "550e8400-e29b-41d4-a716-44665544000g", "+"] {
-            assert!(wrong.parse::<JobId>().is_err(), "{wrong}");
-        }
     }
 }

@@ -4,9 +4,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohlcv_domain::Fence;
+use ohlcv_domain::{Fence, JobId};
 
-use crate::{ClaimedJob, JobAsset, JobEnd, JobId, NewJob, StoreError};
+use crate::{ClaimedJob, JobAsset, JobEnd, NewJob, StoreError};
 
 /// Hands jobs to workers, each to one at a time.
 ///

@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use ohlcv_domain::JobId;
 
-use crate::{Job, JobId, JobState, NewJob, StoreError};
+use crate::{Job, JobState, NewJob, StoreError};
 
 /// The jobs of all processes, those that have ended among them as long as they are kept.
 ///

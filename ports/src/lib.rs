@@ -8,6 +8,7 @@
 //! | [`CandleSource`] | the exchange | Binance, the simulated market, `testing::ScriptedSource` |
 //! | [`CandleStore`] | the stored candles | SQLite, PostgreSQL, `testing::MemoryStore` |
 //! | [`Coverage`] | the ledger of holes, the summaries | the same |
+//! | [`History`] | what the candles were earlier | the same |
 //! | [`Leases`] | who works on what | SQLite, PostgreSQL |
 //! | [`Jobs`], [`JobQueue`] | jobs, for those who ask for them and those who do them | the same |
 //! | [`RequestBudget`] | how much the exchange may be asked | SQLite, PostgreSQL |
@@ -20,6 +21,7 @@ mod candle_source;
 mod candle_store;
 mod clock;
 mod coverage;
+mod history;
 mod job;
 mod job_queue;
 mod jobs;
@@ -40,7 +42,10 @@ pub use clock::MockClock;
 pub use coverage::Coverage;
 #[cfg(feature = "mock")]
 pub use coverage::MockCoverage;
-pub use job::{ClaimedJob, Job, JobAsset, JobEnd, JobId, JobState, JobWordError, NewJob, Work};
+pub use history::History;
+#[cfg(feature = "mock")]
+pub use history::MockHistory;
+pub use job::{ClaimedJob, Job, JobAsset, JobEnd, JobState, JobWordError, NewJob, Work};
 pub use job_queue::JobQueue;
 #[cfg(feature = "mock")]
 pub use job_queue::MockJobQueue;

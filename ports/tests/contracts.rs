@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use ohlcv_domain::{Candle, Grid, Interval, Ohlc, Timestamp};
 use ohlcv_ports::testing::candle_source_contract::SourceFixture;
-use ohlcv_ports::testing::candle_store_contract::MarkUnverified;
+use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
 use ohlcv_ports::testing::{MemoryStore, PausedClock, ScriptedSource};
-use ohlcv_ports::{CandleStore, Coverage};
 
 mod memory_store {
     use super::*;
 
-    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
+    async fn fresh() -> StoreUnderTest {
         let store = Arc::new(MemoryStore::new());
-        (Arc::<MemoryStore>::clone(&store), Arc::<MemoryStore>::clone(&store), store)
+        let shared = || Arc::<MemoryStore>::clone(&store);
+        StoreUnderTest { candles: shared(), coverage: shared(), history: shared(), marks: store }
     }
 
     ohlcv_ports::candle_store_contract!(fresh);
@@ -73,6 +73,7 @@ fn candle(open_time: Timestamp, n: i64) -> Candle {
 fn every_case_of_a_contract_is_listed() {
     let store = [
         include_str!("../src/testing/candle_store_contract/changes.rs"),
+        include_str!("../src/testing/candle_store_contract/history.rs"),
         include_str!("../src/testing/candle_store_contract/ledger.rs"),
         include_str!("../src/testing/candle_store_contract/reading.rs"),
         include_str!("../src/testing/candle_store_contract/summaries.rs"),

@@ -76,7 +76,7 @@ async fn a_job_comes_out_as_it_went_in(backend: Backend) {
     }
     assert_eq!(store.counts().await.unwrap(), [(JobState::Queued, 4)]);
     assert_eq!(store.list(2).await.unwrap().len(), 2);
-    assert_eq!(store.find(ohlcv_ports::JobId::from_u128(7)).await.unwrap(), None);
+    assert_eq!(store.find(ohlcv_domain::JobId::from_u128(7)).await.unwrap(), None);
 }
 
 async fn of_many_workers_each_gets_jobs_of_its_own(backend: Backend) {
@@ -196,7 +196,7 @@ async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_is_told(backend: B
     assert!(store.record(id, &fence, &[]).await.unwrap());
     store.finish(id, &fence, JobEnd::Final(JobState::Cancelled), &[]).await.unwrap();
     assert_eq!(store.find(id).await.unwrap().unwrap().state, JobState::Cancelled);
-    assert_eq!(store.cancel(ohlcv_ports::JobId::from_u128(7)).await.unwrap(), None);
+    assert_eq!(store.cancel(ohlcv_domain::JobId::from_u128(7)).await.unwrap(), None);
 }
 
 async fn a_wish_to_cancel_outlives_the_worker_that_did_not_hear_it(backend: Backend) {

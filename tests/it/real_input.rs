@@ -10,11 +10,13 @@ use ohlcv_ports::Clock;
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::fake_binance::{Fault, Options};
 use ohlcv_tests::recorded;
+use serde_json::Value;
 
 use crate::market::{HALF_DAY, Market, asset, at, dumped};
 
 ohlcv_tests::on_each_database!(
     recorded_half_days_are_stored_and_served_to_the_digit,
+    recorded_revisions_are_taken_and_what_was_served_before_can_be_had_again,
     recorded_hours_are_stored_or_explained_since_the_listing,
     recorded_off_grid_rows_are_rejected_by_name,
 );
@@ -26,6 +28,44 @@ fn ending_now(candles: &[Candle], closed_until: ohlcv_domain::Timestamp) -> Vec<
     let shift = closed_until.millis() - HALF_DAY_MILLIS - candles.last().unwrap().open_time().millis();
     assert_eq!(shift % HALF_DAY_MILLIS, 0);
     candles.iter().map(|candle| recorded::shifted(candle, shift)).collect()
+}
+
+/// What the exchange itself revised: first as it was seen, then as it is now.
+async fn recorded_revisions_are_taken_and_what_was_served_before_can_be_had_again(backend: Backend) {
+    let kept = recorded::csv("special/revised_12h.csv");
+    let of_btc: Vec<&Vec<String>> = kept.iter().filter(|row| row[0] == "BTCUSDT").collect();
+    let read = |row: &&Vec<String>, from: usize| {
+        let fields: Vec<String> = std::iter::once(row[1].clone()).chain(row[from..from + 5].iter().cloned()).collect();
+        recorded::candle(&fields)
+    };
+    let old: Vec<Candle> = of_btc.iter().map(|row| read(row, 4)).collect();
+    let new: Vec<Candle> = of_btc.iter().map(|row| read(row, 9)).collect();
+    let contradicted = old.iter().zip(&new).filter(|(old, new)| new.contradicts(old)).count();
+    assert!(contradicted > 10, "{contradicted}");
+
+    let now = new.last().unwrap().open_time().saturating_add(Duration::from_secs(86_400));
+    let market = Market::of(Interval::H12, vec![(asset("BTC"), old.clone())], now, Options::default()).await;
+    let database = TestDatabase::new(backend).await;
+    let service = market.service(&database, &[("INITIAL_BACKFILL_DAYS", "4000")]).await;
+    service.backfill().await;
+    let before = market.local.now();
+    market.clock.advance(Duration::from_secs(3_600));
+    market.source.add(asset("BTC"), Interval::H12, new.clone());
+    service.backfill_by_force().await;
+
+    let served = |query: String| {
+        let service = &service;
+        async move {
+            let path = format!("/api/v1/ohlcv/BTC?start=2000-01-01T00:00:00Z&limit=1000{query}");
+            service.follow(&path, "next").await.concat()
+        }
+    };
+    let volumes = |rows: &[Value]| rows.iter().map(|row| row["volume"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let of = |candles: &[Candle]| candles.iter().map(|candle| candle.volume().to_string()).collect::<Vec<_>>();
+    assert_eq!(volumes(&served(String::new()).await), of(&new));
+    assert_eq!(volumes(&served(format!("&as_of={before}")).await), of(&old));
+    let journal = database.query("SELECT number FROM revision").await.len();
+    assert_eq!(journal, contradicted);
 }
 
 async fn recorded_half_days_are_stored_and_served_to_the_digit(backend: Backend) {

@@ -4,22 +4,23 @@
 use std::sync::Arc;
 
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
-use ohlcv_ports::testing::candle_store_contract::MarkUnverified;
-use ohlcv_ports::{CandleStore, Coverage, StoreError};
+use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
+use ohlcv_ports::{CandleStore, StoreError};
 use ohlcv_tests::database::{Backend, TestDatabase};
 
-async fn store(backend: Backend) -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
+async fn store(backend: Backend) -> StoreUnderTest {
     let database = TestDatabase::new(backend).await;
     let db = database.connect().await;
     ohlcv_migration::up(&db).await.unwrap();
     let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
-    (Arc::<SqlStore>::clone(&store), store, Arc::new(database))
+    let shared = || Arc::<SqlStore>::clone(&store);
+    StoreUnderTest { candles: shared(), coverage: shared(), history: shared(), marks: Arc::new(database) }
 }
 
 mod on_sqlite {
-    use super::{Arc, Backend, CandleStore, Coverage, MarkUnverified};
+    use super::{Backend, StoreUnderTest};
 
-    async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
+    async fn fresh() -> StoreUnderTest {
         super::store(Backend::Sqlite).await
     }
 
@@ -28,9 +29,9 @@ mod on_sqlite {
 
 ohlcv_tests::on_postgres! {
     mod on_postgres {
-        use super::{Arc, Backend, CandleStore, Coverage, MarkUnverified};
+        use super::{Backend, StoreUnderTest};
 
-        async fn fresh() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
+        async fn fresh() -> StoreUnderTest {
             super::store(Backend::Postgres).await
         }
 

@@ -10,6 +10,7 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
+use super::history::{self, Replaced};
 use super::{leases, ledger, rows, series, unverified};
 
 /// A transaction that writes: on SQLite it is the only writer from its first moment on, or a read
@@ -84,6 +85,8 @@ async fn write_candles(transaction: &impl ConnectionTrait, commit: &Commit) -> R
     let stored = rows::page(transaction, commit.asset(), range, Take::Oldest, slots).await?;
 
     let mut fresh: Vec<Candle> = Vec::new();
+    let mut arrived: Vec<Timestamp> = Vec::new();
+    let mut replaced: Vec<Replaced> = Vec::new();
     for candle in commit.candles() {
         let same_slot = stored.binary_search_by_key(&candle.open_time(), Candle::open_time);
         match same_slot.ok().map(|at| stored[at]) {
@@ -91,11 +94,18 @@ async fn write_candles(transaction: &impl ConnectionTrait, commit: &Commit) -> R
                 written.applied.unchanged += 1;
                 continue;
             }
-            Some(_) => written.applied.changed += 1,
-            None => written.applied.new += 1,
+            Some(old) => {
+                written.applied.changed += 1;
+                replaced.push(Replaced { old, new: *candle });
+            }
+            None => {
+                written.applied.new += 1;
+                arrived.push(candle.open_time());
+            }
         }
         fresh.push(*candle);
     }
+    history::note(transaction, commit, &arrived, &replaced).await?;
     rows::upsert(transaction, commit.asset(), &fresh).await?;
     let slots = fresh.iter().map(|candle| slot(commit.asked(), candle.open_time()));
     written.changed = slots.reduce(TimeRange::hull);

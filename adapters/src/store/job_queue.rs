@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohlcv_domain::Fence;
-use ohlcv_ports::{ClaimedJob, JobAsset, JobEnd, JobId, JobQueue, JobState, NewJob, StoreError};
+use ohlcv_domain::{Fence, JobId};
+use ohlcv_ports::{ClaimedJob, JobAsset, JobEnd, JobQueue, JobState, NewJob, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::apply::begin;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ohlcv_domain::TimeRange;
-use ohlcv_ports::{Job, JobAsset, JobId, JobState, NewJob, Work};
+use ohlcv_domain::{JobId, TimeRange};
+use ohlcv_ports::{Job, JobAsset, JobState, NewJob, Work};
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult};
 

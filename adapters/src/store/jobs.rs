@@ -1,7 +1,8 @@
 //! Jobs for those who ask for them.
 
 use async_trait::async_trait;
-use ohlcv_ports::{Cancelling, Job, JobId, JobState, Jobs, NewJob, StoreError, Submitted};
+use ohlcv_domain::JobId;
+use ohlcv_ports::{Cancelling, Job, JobState, Jobs, NewJob, StoreError, Submitted};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use uuid::Uuid;
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use ohlcv_domain::{Asset, Breaks, Candle, Ohlc, TimeRange, Timestamp, TradeDetails};
 use ohlcv_ports::Take;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement, Value};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement};
 
 use super::values::{Dialect, StoredDecimal, StoredTime, millis, text};
 
 const TABLE: &str = "spot_ohlcv";
 
-const COLUMNS: [&str; 11] = [
+pub(super) const COLUMNS: [&str; 11] = [
     "asset",
     "timestamp",
     "open",
@@ -77,6 +77,11 @@ impl CandleRow {
     }
 }
 
+/// The candle in a row that has all columns but the asset.
+pub(super) fn candle_of(row: &QueryResult) -> Result<Candle, DbErr> {
+    CandleRow::from_query_result(row, "")?.into_candle()
+}
+
 fn select_in(dialect: Dialect, asset: Asset, range: TimeRange) -> SelectStatement {
     let mut select = Query::select();
     select
@@ -102,10 +107,7 @@ pub(super) async fn page(
     };
     select.columns(COLUMNS.into_iter().skip(1)).order_by("timestamp", order).limit(limit);
     let rows = db.query_all(&select).await?;
-    let mut candles = Vec::with_capacity(rows.len());
-    for row in &rows {
-        candles.push(CandleRow::from_query_result(row, "")?.into_candle()?);
-    }
+    let mut candles = rows.iter().map(candle_of).collect::<Result<Vec<_>, _>>()?;
     if take == Take::Newest {
         candles.reverse();
     }
@@ -122,7 +124,7 @@ pub(super) async fn open_times(
     select.column("timestamp").order_by("timestamp", Order::Asc);
     let rows = db.query_all(&select).await?;
     let open_time = |row| -> Result<Timestamp, DbErr> {
-        let StoredTime(open_time) = sea_orm::QueryResult::try_get(row, "", "timestamp")?;
+        let StoredTime(open_time) = QueryResult::try_get(row, "", "timestamp")?;
         Ok(open_time)
     };
     rows.iter().map(open_time).collect()
@@ -135,7 +137,7 @@ pub(super) async fn upsert(db: &impl ConnectionTrait, asset: Asset, candles: &[C
         let mut insert = Query::insert();
         insert.into_table(TABLE).columns(COLUMNS);
         for candle in chunk {
-            let row = values(dialect, asset, candle).map(Expr::val);
+            let row = candle_values(dialect, asset, candle).map(Expr::val);
             insert.values(row).map_err(|error| DbErr::Custom(error.to_string()))?;
         }
         let replaced = COLUMNS.into_iter().skip(2);
@@ -145,7 +147,8 @@ pub(super) async fn upsert(db: &impl ConnectionTrait, asset: Asset, candles: &[C
     Ok(())
 }
 
-fn values(dialect: Dialect, asset: Asset, candle: &Candle) -> [Value; COLUMNS.len()] {
+/// The values of a candle, in the order of [`COLUMNS`].
+pub(super) fn candle_values(dialect: Dialect, asset: Asset, candle: &Candle) -> [Value; COLUMNS.len()] {
     let Ohlc { open, high, low, close } = candle.prices();
     let details = candle.details();
     [
@@ -196,8 +199,8 @@ pub(super) async fn breaks(
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     let rows = db.query_all_raw(statement).await?;
     let step = |row| -> Result<(Timestamp, Timestamp), DbErr> {
-        let StoredTime(before) = sea_orm::QueryResult::try_get(row, "", "before")?;
-        let StoredTime(after) = sea_orm::QueryResult::try_get(row, "", "timestamp")?;
+        let StoredTime(before) = QueryResult::try_get(row, "", "before")?;
+        let StoredTime(after) = QueryResult::try_get(row, "", "timestamp")?;
         Ok((before, after))
     };
     let steps = rows.iter().map(step).collect::<Result<_, DbErr>>()?;

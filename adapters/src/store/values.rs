@@ -56,6 +56,14 @@ impl Dialect {
         }
     }
 
+    /// The milliseconds since 1970 of a column of times.
+    pub(super) fn millis_of(self, column: &str) -> String {
+        match self {
+            Self::Postgres => format!("CAST(EXTRACT(EPOCH FROM {column}) * 1000 AS BIGINT)"),
+            Self::Sqlite => column.to_owned(),
+        }
+    }
+
     pub(super) fn optional_decimal<const WHOLE: u32>(self, number: Option<Decimal<WHOLE>>) -> Value {
         match (number, self) {
             (Some(number), _) => self.decimal(number),

@@ -214,6 +214,7 @@ impl App {
         let query = QueryCandles::new(
             Arc::clone(&self.store),
             Arc::clone(&self.coverage),
+            Arc::<SqlStore>::clone(&self.database),
             settings.candle_interval,
             tracked.clone(),
         );
@@ -322,6 +323,7 @@ impl App {
             stop,
             progress,
             ended: Arc::new(|_| {}),
+            job: None,
         }
     }
 }

@@ -52,6 +52,7 @@ async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<()>, Break> {
     let slots = grid.slots_in(wanted);
     run.extend(slots, listing).await?;
     let answered_until = summary.answered_until.unwrap_or(span.start());
+    run.settled = summary.last;
     run.fill_gaps(slots.before(closed_until), answered_until, Which::Due).await?;
     Ok(Some(()))
 }

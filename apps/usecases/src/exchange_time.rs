@@ -9,6 +9,10 @@ use ohlcv_ports::{CandleSource, Clock, SourceError};
 /// candle is closed.
 pub const CLOCK_DISTANCE_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How far they may differ before that is warned of: candles are still closed by the exchange's clock,
+/// but are looked for too early or too late.
+const CLOCK_DISTANCE_WARNED: Duration = Duration::from_secs(5);
+
 /// Readings of both clocks, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExchangeTime {
@@ -23,7 +27,16 @@ impl ExchangeTime {
     /// asked afterwards.
     pub(crate) async fn read(source: &dyn CandleSource, clock: &dyn Clock) -> Result<Self, SourceError> {
         let exchange = source.server_time().await?;
-        Ok(Self { exchange, local: clock.now() })
+        let time = Self { exchange, local: clock.now() };
+        let apart = time.exchange.distance(time.local);
+        if apart > CLOCK_DISTANCE_WARNED {
+            let seconds = apart.as_secs();
+            tracing::warn!(
+                "the exchange's clock shows {exchange}, the local one {}: {seconds} s apart; set the local clock",
+                time.local
+            );
+        }
+        Ok(time)
     }
 
     /// Whether the clocks agree well enough to decide that a candle is closed.

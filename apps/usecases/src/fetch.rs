@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use ohlcv_domain::{Applied, Asset, Closing, Commit, Fence, Grid, Interval, Summary, Timestamp};
+use ohlcv_domain::{Applied, Asset, Closing, Commit, Fence, Grid, Interval, JobId, Summary, Timestamp};
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,8 @@ pub struct FetchContext {
     pub terms: Option<LeaseTerms>,
     /// How long to wait for an asset that another process works on; none: as long as that takes.
     pub patience: Option<Duration>,
+    /// The job that is worked on; none for a scheduled run.
+    pub job: Option<JobId>,
     /// Cancelled when the work has to stop. A write in hand is finished, a request is abandoned.
     pub stop: CancellationToken,
     /// Where progress goes.
@@ -65,6 +67,9 @@ pub(crate) struct AssetRun<'a> {
     pub(crate) gains: Gains,
     pub(crate) progress: Progress,
     pub(crate) fence: Option<Fence>,
+    /// The newest stored candle, if the page that begins behind it is to read it once more: exchanges
+    /// adjust candles shortly after their close.
+    pub(crate) settled: Option<Timestamp>,
 }
 
 /// Why the work on an asset ends early.
@@ -97,7 +102,15 @@ impl FetchContext {
         let mut runs = Vec::with_capacity(assets.len());
         for (position, &asset) in assets.iter().enumerate() {
             let progress = Progress { asset, done: 0, expected: 0 };
-            let run = AssetRun { context: self, asset, time, gains: Gains::default(), progress, fence: None };
+            let run = AssetRun {
+                context: self,
+                asset,
+                time,
+                gains: Gains::default(),
+                progress,
+                fence: None,
+                settled: None,
+            };
             let reported = self.under_lease(run, &work);
             runs.push(async move {
                 let report = reported.await;
@@ -150,7 +163,7 @@ impl FetchContext {
 impl AssetRun<'_> {
     /// Writes, as long as the lease of this run stands.
     pub(crate) async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
-        self.context.store.apply(commit.with_fence(self.fence.clone())).await
+        self.context.store.apply(commit.with_fence(self.fence.clone()).with_job(self.context.job)).await
     }
 
     /// When a candle counts as closed, as known before any page of this run is asked for.

@@ -69,10 +69,10 @@ impl AssetRun<'_> {
     ) -> Result<(), Break> {
         let mut wanted = self.wanted(slots, which).await?;
         wanted.sort_by_key(|(slots, cause)| (Reverse(slots.start() >= answered_until), urgency(*cause)));
-        self.expect(wanted.iter().map(|(slots, _)| slots.len()).sum());
+        self.expect(wanted.iter().map(|(slots, cause)| self.to_be_asked(*slots, *cause).len()).sum());
         let mut failures = Failures::default();
         for (slots, cause) in wanted {
-            match self.ask_about(slots).await {
+            match self.ask_about(self.to_be_asked(slots, cause)).await {
                 Ok(()) => failures.answered(),
                 Err(unanswered) => failures.add(self.note_failure(unanswered, cause).await?),
             }
@@ -81,6 +81,14 @@ impl AssetRun<'_> {
             }
         }
         failures.into_result()
+    }
+
+    /// The slots of a hole, with the newest stored candle if that is to be read once more before new
+    /// ones.
+    fn to_be_asked(&self, slots: SlotRange, cause: Cause) -> SlotRange {
+        let and_before = slots.with_one_before();
+        let follows = cause == Cause::Pending && self.settled == Some(and_before.start());
+        if follows { and_before } else { slots }
     }
 
     async fn ask_about(&mut self, slots: SlotRange) -> Result<(), Unanswered> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use ohlcv_domain::{
     Asset, Candle, Grid, Interval, Row, SlotRange, Summary, TimeRange, Timestamp, forward_fill,
 };
-use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
+use ohlcv_ports::{CandleStore, Coverage, History, StoreError, Take};
 
 /// Answers ranges of candles, page by page.
 #[derive(Clone, Debug)]
 pub struct QueryCandles {
     store: Arc<dyn CandleStore>,
     coverage: Arc<dyn Coverage>,
+    history: Arc<dyn History>,
     interval: Interval,
     tracked: Vec<Asset>,
 }
@@ -30,6 +31,8 @@ pub struct CandleQuery {
     pub limit: NonZeroU32,
     /// Whether gaps are filled with the last real close.
     pub fill: bool,
+    /// As the store would have answered at this instant; without it, as it is now.
+    pub as_of: Option<Timestamp>,
 }
 
 /// One page of rows, ascending.
@@ -66,16 +69,17 @@ pub enum QueryError {
 }
 
 impl QueryCandles {
-    /// Answers from `store`, whose candles are of `interval`. An asset of `tracked` without data is
+    /// Answers from `store`, whose candles are of `interval` and were earlier as `history` tells. An asset of `tracked` without data is
     /// empty, any other one unknown.
     #[must_use]
     pub fn new(
         store: Arc<dyn CandleStore>,
         coverage: Arc<dyn Coverage>,
+        history: Arc<dyn History>,
         interval: Interval,
         tracked: Vec<Asset>,
     ) -> Self {
-        Self { store, coverage, interval, tracked }
+        Self { store, coverage, history, interval, tracked }
     }
 
     /// The interval of every candle this answers with.
@@ -104,10 +108,41 @@ impl QueryCandles {
         let Ok(range) = TimeRange::new(start, end) else { return Ok(CandlePage::default()) };
         let take = if query.start.is_some() { Take::Oldest } else { Take::Newest };
         if query.fill {
-            self.filled(&summary, range, take, query.limit).await
+            self.filled(&summary, range, take, &query).await
         } else {
-            self.stored(&summary, range, take, query.limit).await
+            self.stored(&summary, range, take, &query).await
         }
+    }
+
+    /// Candles of the asset, as they are or were.
+    async fn page(
+        &self,
+        query: &CandleQuery,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+    ) -> Result<Vec<Candle>, StoreError> {
+        match query.as_of {
+            None => self.store.page(query.asset, range, take, limit).await,
+            Some(at) => self.history.page_at(query.asset, range, take, limit, at).await,
+        }
+    }
+
+    /// Open time of the candle at one end of the series, as it is or was.
+    async fn outermost(
+        &self,
+        query: &CandleQuery,
+        summary: &Summary,
+        take: Take,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        if query.as_of.is_none() {
+            return Ok(match take {
+                Take::Oldest => summary.first,
+                Take::Newest => summary.last,
+            });
+        }
+        let found = self.page(query, TimeRange::ALL, take, 1).await?;
+        Ok(found.first().map(Candle::open_time))
     }
 
     async fn stored(
@@ -115,12 +150,12 @@ impl QueryCandles {
         summary: &Summary,
         range: TimeRange,
         take: Take,
-        limit: NonZeroU32,
+        query: &CandleQuery,
     ) -> Result<CandlePage, QueryError> {
-        let limit = usize::try_from(limit.get()).unwrap_or(usize::MAX);
+        let limit = usize::try_from(query.limit.get()).unwrap_or(usize::MAX);
         // One more than wanted tells whether rows follow.
         let wanted = limit as u64 + 1;
-        let mut candles = self.store.page(summary.asset, range, take, wanted).await?;
+        let mut candles = self.page(query, range, take, wanted).await?;
         let mut next = None;
         if candles.len() > limit {
             match take {
@@ -128,8 +163,9 @@ impl QueryCandles {
                 Take::Newest => drop(candles.remove(0)),
             }
         }
+        let series_first = self.outermost(query, summary, Take::Oldest).await?;
         let prev = candles.first().map(Candle::open_time);
-        let prev = prev.filter(|oldest| summary.first.is_some_and(|first| first < *oldest));
+        let prev = prev.filter(|oldest| series_first.is_some_and(|first| first < *oldest));
         let rows = candles.into_iter().map(|candle| Row { candle, filled: false }).collect();
         Ok(CandlePage { rows, next, prev })
     }
@@ -139,11 +175,11 @@ impl QueryCandles {
         summary: &Summary,
         range: TimeRange,
         take: Take,
-        limit: NonZeroU32,
+        query: &CandleQuery,
     ) -> Result<CandlePage, QueryError> {
-        let Some(fillable) = self.fillable(summary) else { return Ok(CandlePage::default()) };
+        let Some(fillable) = self.fillable(query, summary).await? else { return Ok(CandlePage::default()) };
         let wanted = fillable.from(range.start()).before(range.end());
-        let limit = i64::from(limit.get());
+        let limit = i64::from(query.limit.get());
         let grid = wanted.grid();
         let page = match take {
             Take::Oldest => wanted.before(grid.step(wanted.start(), limit)),
@@ -152,13 +188,12 @@ impl QueryCandles {
         if page.is_empty() {
             return Ok(CandlePage::default());
         }
-        let asset = summary.asset;
-        let candles = self.store.page(asset, page.time(), Take::Oldest, page.len()).await?;
+        let candles = self.page(query, page.time(), Take::Oldest, page.len()).await?;
         let carried = match candles.first() {
             Some(first) if first.open_time() == page.start() => None,
             _ => {
                 let before = TimeRange::new(Timestamp::MIN, page.start()).unwrap_or(TimeRange::ALL);
-                self.store.page(asset, before, Take::Newest, 1).await?.first().map(Candle::close)
+                self.page(query, before, Take::Newest, 1).await?.first().map(Candle::close)
             }
         };
         let rows = forward_fill(page, carried, candles).collect();
@@ -168,10 +203,21 @@ impl QueryCandles {
     }
 
     /// What may be filled: from the first candle ever stored to the last slot that the exchange
-    /// answered about.
-    fn fillable(&self, summary: &Summary) -> Option<SlotRange> {
-        let grid = Grid::from_first(self.interval, summary.listing.or(summary.first)?);
-        let all = TimeRange::new(summary.first?, summary.answered_until?).ok()?;
-        Some(grid.slots_in(all))
+    /// answered about. How far it had answered earlier is not known, so there the last candle is the
+    /// end.
+    async fn fillable(
+        &self,
+        query: &CandleQuery,
+        summary: &Summary,
+    ) -> Result<Option<SlotRange>, StoreError> {
+        let Some(known_first) = summary.listing.or(summary.first) else { return Ok(None) };
+        let grid = Grid::from_first(self.interval, known_first);
+        let first = self.outermost(query, summary, Take::Oldest).await?;
+        let end = match query.as_of {
+            None => summary.answered_until,
+            Some(_) => self.outermost(query, summary, Take::Newest).await?.map(|last| grid.next(last)),
+        };
+        let bounds = first.zip(end).and_then(|(first, end)| TimeRange::new(first, end).ok());
+        Ok(bounds.map(|all| grid.slots_in(all)))
     }
 }

@@ -138,7 +138,7 @@ impl RunJob {
         // Side by side: what is fetched may hold the very lock that writing the progress down waits for.
         let report = tokio::select! {
             biased;
-            report = self.fetch(job.work, board, &stop) => report,
+            report = self.fetch(job, board, &stop) => report,
             never = self.mind(job, board, fence, &stop, &minded) => match never {},
         };
         (Some(report), minded.into_inner().unwrap_or(Minded::Undisturbed))
@@ -175,15 +175,17 @@ impl RunJob {
 
     async fn fetch(
         &self,
-        work: Work,
+        job: &Job,
         board: &Arc<JobBoard>,
         stop: &CancellationToken,
     ) -> Result<RunReport, AssetError> {
         let (shown, told) = (self.context.clone(), self.context.clone());
         let (on_progress, on_end) = (Arc::clone(board), Arc::clone(board));
+        let work = job.work;
         let source = if work.is_interactive() { &self.interactive } else { &self.context.source };
         let context = FetchContext {
             source: Arc::clone(source),
+            job: Some(job.id),
             stop: stop.clone(),
             progress: Arc::new(move |progress| {
                 on_progress.advanced(progress);

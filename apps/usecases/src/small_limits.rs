@@ -50,6 +50,7 @@ impl Days {
             stop: CancellationToken::new(),
             progress: Arc::new(|_| {}),
             ended: Arc::new(|_| {}),
+            job: None,
         };
         let goal = BackfillGoal { days: 40, days_min: 0, only_days: None, force: false };
         Self { grid, all, source, store, backfill: Backfill::new(context, goal) }

@@ -4,13 +4,13 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use ohlcv_ports::testing::{MemoryStore, candle_store_contract::MarkUnverified};
-//! use ohlcv_ports::{CandleStore, Coverage};
+//! use ohlcv_ports::testing::{MemoryStore, candle_store_contract::StoreUnderTest};
 //!
 //! /// An empty store of 12h candles, and who marks slots in it; that lives as long as the test.
-//! async fn memory() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>) {
+//! async fn memory() -> StoreUnderTest {
 //!     let store = Arc::new(MemoryStore::new());
-//!     (Arc::<MemoryStore>::clone(&store), Arc::<MemoryStore>::clone(&store), store)
+//!     let shared = || Arc::<MemoryStore>::clone(&store);
+//!     StoreUnderTest { candles: shared(), coverage: shared(), history: shared(), marks: store }
 //! }
 //!
 //! ohlcv_ports::candle_store_contract!(memory);
@@ -21,6 +21,7 @@
 #![expect(missing_docs, reason = "the name of a case says what it holds")]
 
 mod changes;
+mod history;
 mod ledger;
 mod reading;
 mod summaries;
@@ -38,13 +39,14 @@ use ohlcv_domain::{
 };
 
 pub use changes::*;
+pub use history::*;
 pub use ledger::*;
 pub use reading::*;
 pub use summaries::*;
 pub use unverified::*;
 pub use writing::*;
 
-use crate::{CandleStore, Coverage, Take};
+use crate::{CandleStore, Coverage, History, Take};
 
 /// A fresh, empty store of 12h candles.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct StoreUnderTest {
     pub candles: Arc<dyn CandleStore>,
     /// Its ledger and summaries.
     pub coverage: Arc<dyn Coverage>,
+    /// What its candles were earlier.
+    pub history: Arc<dyn History>,
     /// Who marks slots in it.
     pub marks: Arc<dyn MarkUnverified>,
 }
@@ -65,9 +69,7 @@ pub trait MarkUnverified: Debug + Send + Sync {
 }
 
 /// Expands to one test per case of the contract. Takes the path of an
-/// `async fn() -> (Arc<dyn CandleStore>, Arc<dyn Coverage>, Arc<dyn MarkUnverified>)` that makes an
-/// empty store of 12h candles and who marks slots in it; the latter is kept until the test ends. The
-/// calling crate needs `tokio` with `macros` and `rt`.
+/// `async fn() -> StoreUnderTest` that makes an empty store of 12h candles. The calling crate needs `tokio` with `macros` and `rt`.
 #[macro_export]
 macro_rules! candle_store_contract {
     ($fresh:path) => {
@@ -122,6 +124,12 @@ macro_rules! candle_store_contract {
             slots_without_an_answer_keep_their_mark,
             an_answer_that_only_verifies_is_not_logged_as_a_change,
             the_marks_of_each_asset_are_taken_off_by_themselves,
+            // history
+            a_candle_is_there_from_its_arrival_on,
+            each_value_of_a_candle_that_was_replaced_stood_in_its_time,
+            what_is_only_added_to_a_candle_revises_nothing,
+            earlier_rows_are_taken_from_either_end_like_those_of_now,
+            revisions_are_read_after_a_number_within_a_range_up_to_a_limit,
             // changes
             every_write_that_changes_something_is_logged_in_order,
             a_write_that_changes_nothing_is_not_logged,
@@ -137,8 +145,7 @@ macro_rules! candle_store_contract {
         $(
             #[::tokio::test]
             async fn $case() {
-                let (candles, coverage, marks) = $fresh().await;
-                let store = $crate::testing::candle_store_contract::StoreUnderTest { candles, coverage, marks };
+                let store = $fresh().await;
                 $crate::testing::candle_store_contract::$case(&store).await;
             }
         )+

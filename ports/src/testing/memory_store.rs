@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Finding, Hole, Summary,
-    TimeRange, Timestamp, answered_until, changed_holes, settle_holes, slots_between, without_stored,
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Finding, Hole, Revision,
+    Summary, TimeRange, Timestamp, answered_until, candle_at, changed_holes, settle_holes, slot_runs,
+    slots_between, without_stored,
 };
 
 use super::candle_store_contract::MarkUnverified;
-use crate::{CandleStore, Coverage, StoreError, Take};
+use crate::{CandleStore, Coverage, History, StoreError, Take};
 
 /// A [`CandleStore`] and [`Coverage`] that keeps everything in memory and never fails.
 ///
@@ -48,6 +49,9 @@ struct Series {
     // Ascending and disjoint, all inside the summary's span.
     holes: Vec<Hole>,
     changes: Vec<Change>,
+    // When slots got their first candle; a run of them each time.
+    arrivals: Vec<(TimeRange, Timestamp)>,
+    revisions: Vec<Revision>,
     // Ascending and disjoint.
     unverified: Vec<TimeRange>,
     summary: Summary,
@@ -204,6 +208,47 @@ impl Coverage for MemoryStore {
 }
 
 #[async_trait]
+impl History for MemoryStore {
+    async fn page_at(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+        at: Timestamp,
+    ) -> Result<Vec<Candle>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.read(asset, |series| {
+            let stood = |(open_time, current): (&Timestamp, &Candle)| {
+                let of_slot = |earlier: &&Revision| earlier.candle.open_time() == *open_time;
+                let revisions: Vec<Revision> = series.revisions.iter().filter(of_slot).copied().collect();
+                candle_at(*current, series.arrived(*open_time), &revisions, at)
+            };
+            let mut rows: Vec<Candle> =
+                series.rows.range(range.start()..range.end()).filter_map(stood).collect();
+            match take {
+                Take::Oldest => rows.truncate(limit),
+                Take::Newest => drop(rows.drain(..rows.len().saturating_sub(limit))),
+            }
+            rows
+        }))
+    }
+
+    async fn revisions(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<Revision>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let wanted =
+            |revision: &&Revision| revision.number > after && range.contains(revision.candle.open_time());
+        Ok(self.read(asset, |series| series.revisions.iter().filter(wanted).take(limit).copied().collect()))
+    }
+}
+
+#[async_trait]
 impl MarkUnverified for MemoryStore {
     async fn mark_unverified(&self, asset: Asset, range: TimeRange) {
         Self::mark_unverified(self, asset, range);
@@ -226,6 +271,8 @@ impl Series {
             rows: BTreeMap::new(),
             holes: Vec::new(),
             changes: Vec::new(),
+            arrivals: Vec::new(),
+            revisions: Vec::new(),
             unverified: Vec::new(),
             summary,
         }
@@ -264,10 +311,39 @@ impl Series {
                 }
                 Some(_) => applied.changed += 1,
             }
+            self.note_earlier(commit, candle);
             self.rows.insert(open_time, *candle);
             widen(&mut changed, open_time, grid.next(open_time));
         }
         (applied, changed)
+    }
+
+    /// Notes what stood in the slot of a candle that is about to be written, or that it arrives.
+    fn note_earlier(&mut self, commit: &Commit, candle: &Candle) {
+        let open_time = candle.open_time();
+        let arrived = self.arrived(open_time);
+        match self.rows.get(&open_time) {
+            Some(stored) if candle.contradicts(stored) => {
+                let before = self.revisions.iter().rfind(|earlier| earlier.candle.open_time() == open_time);
+                self.revisions.push(Revision {
+                    number: self.revisions.len() as u64 + 1,
+                    candle: *stored,
+                    since: before.map(|before| before.until).or(arrived),
+                    until: commit.observed_at(),
+                    job: commit.job(),
+                });
+            }
+            None if arrived.is_none() => {
+                let slot = slot_runs(commit.asked().grid(), [open_time]);
+                self.arrivals.extend(slot.into_iter().map(|slot| (slot, commit.observed_at())));
+            }
+            _ => {}
+        }
+    }
+
+    fn arrived(&self, open_time: Timestamp) -> Option<Timestamp> {
+        let run = self.arrivals.iter().find(|(run, _)| run.contains(open_time));
+        run.map(|(_, at)| *at)
     }
 
     /// Brings the ledger up to what was found out; also says from where to where its holes differ

@@ -33,8 +33,17 @@ const NOT_IN_PORTS: [&str; 11] = [
     "uuid",
 ];
 /// Every port.
-const PORTS: [&str; 8] =
-    ["CandleSource", "CandleStore", "Clock", "Coverage", "JobQueue", "Jobs", "Leases", "RequestBudget"];
+const PORTS: [&str; 9] = [
+    "CandleSource",
+    "CandleStore",
+    "Clock",
+    "Coverage",
+    "History",
+    "JobQueue",
+    "Jobs",
+    "Leases",
+    "RequestBudget",
+];
 
 #[test]
 fn adapters_are_named_where_the_program_is_wired_and_nowhere_else() {

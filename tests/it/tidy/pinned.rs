@@ -96,8 +96,14 @@ fn parts(
     let clock: Arc<dyn Clock> = Arc::new(PausedClock::new(at("2024-11-08T12:00:00Z")));
     let policy = MonitorPolicy { interval: Interval::H12, grace: Duration::ZERO, days: 730 };
     let tracked = vec![asset("BTC"), asset("ETH")];
-    let query =
-        QueryCandles::new(Arc::clone(&candles), Arc::clone(&coverage), Interval::H12, tracked.clone());
+    let history = Arc::new(MemoryStore::new());
+    let query = QueryCandles::new(
+        Arc::clone(&candles),
+        Arc::clone(&coverage),
+        history,
+        Interval::H12,
+        tracked.clone(),
+    );
     let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
     HttpParts {
         query,
@@ -149,7 +155,7 @@ async fn write_down(
 
 /// A text in which the name of every job is `{job}`: they differ from run to run.
 fn without_names_of_jobs(text: &str) -> String {
-    let is_name = |word: &&str| word.parse::<ohlcv_ports::JobId>().is_ok() && !word.starts_with("550e8400");
+    let is_name = |word: &&str| word.parse::<ohlcv_domain::JobId>().is_ok() && !word.starts_with("550e8400");
     let words = text.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
     words.filter(is_name).fold(text.to_owned(), |text, name| text.replace(name, "{job}"))
 }

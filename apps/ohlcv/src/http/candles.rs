@@ -108,6 +108,10 @@ impl CandlesApi {
         fill: Query<Option<Param<Switch>>>,
         /// `all` adds `quote_volume`, `trades`, `taker_buy_volume` and `taker_buy_quote_volume`.
         fields: Query<Option<Param<AllFields>>>,
+        /// Answers as the store would have at this instant: RFC 3339 or milliseconds since 1970. Candles
+        /// that came later are left out, and those that were revised later are as they were. With `fill`
+        /// the last slot is that of the last candle then.
+        as_of: Query<Option<Param<Timestamp>>>,
     ) -> Result<CandlesAnswer, CandlesProblem> {
         let asset = asset.0.named("asset")?;
         let query = CandleQuery {
@@ -116,6 +120,7 @@ impl CandlesApi {
             end: end.0.map(|end| end.named("end")).transpose()?,
             limit: limit.0.map(|limit| limit.named("limit")).transpose()?.unwrap_or_default().0,
             fill: fill.0.map(|fill| fill.named("fill")).transpose()?.unwrap_or_default().0,
+            as_of: as_of.0.map(|as_of| as_of.named("as_of")).transpose()?,
         };
         let all_fields = fields.0.map(|fields| fields.named("fields")).transpose()?.is_some();
         let page = self.query.run(query).await.map_err(|error| self.problem(error))?;
@@ -171,7 +176,8 @@ fn links(query: &CandleQuery, all_fields: bool, page: &CandlePage) -> Option<Str
         }
         let fill = if query.fill { "&fill=true" } else { "" };
         let fields = if all_fields { "&fields=all" } else { "" };
-        let _ = write!(link, "limit={}{fill}{fields}>; rel=\"{rel}\"", query.limit);
+        let as_of = query.as_of.map_or_else(String::new, |at| format!("&as_of={at}"));
+        let _ = write!(link, "limit={}{fill}{fields}{as_of}>; rel=\"{rel}\"", query.limit);
         link
     };
     let next = page.next.map(|next| link(Some(next), query.end, "next"));

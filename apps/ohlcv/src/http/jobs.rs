@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ohlcv_domain::Timestamp;
-use ohlcv_ports::{Cancelling, Clock, Job, JobAsset, JobId, JobState, Jobs};
+use ohlcv_domain::{JobId, Timestamp};
+use ohlcv_ports::{Cancelling, Clock, Job, JobAsset, JobState, Jobs};
 use poem::http::StatusCode;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::registry::{MetaResponses, MetaSchema, Registry};

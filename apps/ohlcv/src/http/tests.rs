@@ -111,8 +111,14 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
     let candles: Arc<dyn CandleStore> = Arc::<S>::clone(&store);
     let coverage: Arc<dyn Coverage> = store;
     let tracked = vec![asset("BTC"), asset("ETH")];
-    let query =
-        QueryCandles::new(Arc::clone(&candles), Arc::clone(&coverage), Interval::H12, tracked.clone());
+    let history = Arc::new(MemoryStore::new());
+    let query = QueryCandles::new(
+        Arc::clone(&candles),
+        Arc::clone(&coverage),
+        history,
+        Interval::H12,
+        tracked.clone(),
+    );
     let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
     HttpParts {
         query,

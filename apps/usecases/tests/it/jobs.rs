@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ohlcv_domain::{Fence, TimeRange};
+use ohlcv_domain::{Fence, JobId, TimeRange};
 use ohlcv_ports::{
-    CandleSource, ClaimedJob, Job, JobAsset, JobEnd, JobId, JobQueue, JobState, Leases, MockJobQueue,
-    MockLeases, SourceError, StoreError, Work,
+    CandleSource, ClaimedJob, Job, JobAsset, JobEnd, JobQueue, JobState, Leases, MockJobQueue, MockLeases,
+    SourceError, StoreError, Work,
 };
 use ohlcv_usecases::{FetchContext, LeaseTerms, RunJob, Worked};
 

@@ -163,6 +163,7 @@ impl World {
             stop: self.stop.clone(),
             progress,
             ended: Arc::new(|_| {}),
+            job: None,
         }
     }
 

@@ -9,7 +9,7 @@ const LIMITS: &str = "whole numbers from 1 to 10000";
 const TIMES: &str = "RFC 3339 times such as 2024-11-01T00:00:00Z";
 const SECONDS: &str = "milliseconds since 1970, not seconds";
 const NAMES: &str = "names of 1 to 20 letters A-Z and digits";
-const ALL: &str = "allowed are start, end, limit, fill, fields";
+const ALL: &str = "allowed are start, end, limit, fill, fields, as_of";
 const HEX: &str = "% only before two hexadecimal digits";
 
 const CASES: &[Case] = &[

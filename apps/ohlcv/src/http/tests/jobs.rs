@@ -1,7 +1,7 @@
 //! Fetches that are asked for and what becomes of them: keys, bodies, states.
 
-use ohlcv_domain::TimeRange;
-use ohlcv_ports::{Cancelling, Job, JobAsset, JobId, JobState, NewJob, Submitted, Work};
+use ohlcv_domain::{JobId, TimeRange};
+use ohlcv_ports::{Cancelling, Job, JobAsset, JobState, NewJob, Submitted, Work};
 use serde_json::json;
 
 use super::*;

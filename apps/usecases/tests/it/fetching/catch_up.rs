@@ -4,8 +4,12 @@ use ohlcv_domain::{Cause, Interval};
 use ohlcv_ports::testing::Call;
 use ohlcv_usecases::{AssetError, Outcome};
 
-use crate::world::{CLOSED, HOUR, MINUTE, TEN_DAYS_AGO, World, at, btc, candle, candles, half_days, range};
+use crate::world::{
+    CLOSED, HOUR, MINUTE, TEN_DAYS_AGO, World, at, btc, candle, candles, half_days, other_candle, range,
+};
 
+/// The newest candle before [`CLOSED`]: a page of new ones reads it once more.
+const NEWEST: &str = "2024-11-06T00:00";
 /// Where the slot that opens at [`CLOSED`] ends.
 const MIDNIGHT: &str = "2024-11-07";
 
@@ -37,11 +41,11 @@ async fn with_nothing_new_only_the_time_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_close_costs_one_page_of_one_slot() {
+async fn a_new_close_costs_one_page_of_its_slot_and_the_one_before() {
     let world = backfilled().await;
     world.clock.set(at("2024-11-07T00:00:30Z"));
     let report = world.catch_up().await;
-    assert_eq!(world.calls(), [Call::ServerTime, Call::Page(btc(), half_days(CLOSED, MIDNIGHT))]);
+    assert_eq!(world.calls(), [Call::ServerTime, Call::Page(btc(), half_days(NEWEST, MIDNIGHT))]);
     assert_eq!((report.gains.pages, report.gains.stored.new), (1, 1));
     assert_eq!(world.rows("BTC").await.last(), Some(&candle(at(CLOSED))));
 }
@@ -64,7 +68,7 @@ async fn the_exchanges_clock_decides_what_is_closed_not_the_local_one() {
     world.source.set_offset_millis(600_000); // ten minutes slow
     world.clock.set(at("2024-11-06T23:50:31Z"));
     world.catch_up().await;
-    assert_eq!(world.pages(), [half_days(CLOSED, MIDNIGHT)]);
+    assert_eq!(world.pages(), [half_days(NEWEST, MIDNIGHT)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +78,7 @@ async fn a_newest_candle_that_is_late_is_awaited_for_a_quarter_of_an_hour() {
     for late in ["2024-11-07T00:01", "2024-11-07T00:05", "2024-11-07T00:14:59.999Z"] {
         world.clock.set(at(late));
         let report = world.run_catch_up().await;
-        assert_eq!(world.pages(), [half_days(CLOSED, MIDNIGHT)], "at {late}");
+        assert_eq!(world.pages(), [half_days(NEWEST, MIDNIGHT)], "at {late}");
         assert_eq!(world.ledger().await, [(range(CLOSED, MIDNIGHT), Cause::Pending)], "at {late}");
         assert!(report.is_worth_repeating() && !report.has_failures(), "at {late}");
     }
@@ -107,7 +111,7 @@ async fn the_newest_candles_come_before_the_holes_that_are_due() {
     world.calls();
     world.clock.set(at("2024-11-07T00:01"));
     world.catch_up().await;
-    assert_eq!(world.pages(), [half_days(CLOSED, MIDNIGHT), half_days("2024-11-01", "2024-11-02")]);
+    assert_eq!(world.pages(), [half_days(NEWEST, MIDNIGHT), half_days("2024-11-01", "2024-11-02")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +167,7 @@ async fn clocks_a_quarter_of_an_hour_apart_are_believed() {
         world.clock.set(at("2024-11-07T00:20"));
         world.source.set_offset_millis(offset_millis);
         assert!(matches!(world.catch_up().await.outcome, Outcome::Done));
-        assert_eq!(world.pages(), [half_days(CLOSED, MIDNIGHT)]);
+        assert_eq!(world.pages(), [half_days(NEWEST, MIDNIGHT)]);
     }
 }
 
@@ -194,4 +198,23 @@ async fn clocks_too_far_apart_stop_all_asking_until_they_agree() {
     world.catch_up().await;
     assert_eq!(world.ledger().await, []);
     assert_eq!(world.rows("BTC").await, candles(half_days(TEN_DAYS_AGO, CLOSED)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candle_that_the_exchange_adjusted_after_its_close_is_taken_as_it_settled() {
+    let world = World::of_btc();
+    world.source.remove(btc(), Interval::H12, range(NEWEST, CLOSED));
+    world.source.add(btc(), Interval::H12, [other_candle(at(NEWEST))]);
+    world.backfill(10).await;
+    assert_eq!(world.rows("BTC").await.last(), Some(&other_candle(at(NEWEST))));
+    world.source.add(btc(), Interval::H12, [candle(at(NEWEST))]);
+    world.clock.set(at("2024-11-07T00:01"));
+    let report = world.catch_up().await;
+    assert_eq!((report.gains.stored.new, report.gains.stored.changed), (1, 1));
+    assert_eq!(world.rows("BTC").await, candles(half_days(TEN_DAYS_AGO, MIDNIGHT)));
+    // Once: by the next close it is not read any more.
+    world.calls();
+    world.clock.set(at("2024-11-07T12:01"));
+    world.catch_up().await;
+    assert_eq!(world.pages(), [half_days(CLOSED, "2024-11-07T12:00")]);
 }

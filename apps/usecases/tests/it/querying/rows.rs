@@ -8,7 +8,7 @@ use ohlcv_ports::testing::MemoryStore;
 use ohlcv_ports::{CandleStore, MockCandleStore, MockCoverage, StoreError, Take};
 use ohlcv_usecases::{CandlePage, QueryCandles, QueryError};
 
-use super::series::{Series, ask, commit, query, shown};
+use super::series::{Series, ask, commit, now_alone, query, shown};
 use crate::world::{asset, at, btc};
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_page_costs_one_row_more_than_it_holds() {
         .once()
         .returning(move |_, _, _, _| Ok(candles[1..5].to_vec()));
     let ledger = Arc::clone(&series.store);
-    let query = QueryCandles::new(Arc::new(store), ledger, Interval::H12, vec![btc()]);
+    let query = QueryCandles::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]);
     let page = query.run(ask(btc(), Some(series.at(1)), None, 3, false)).await.unwrap();
     assert_eq!((page.rows.len(), page.next), (3, Some(series.at(4))));
 }
@@ -156,7 +156,7 @@ async fn a_store_that_does_not_answer_is_told_apart_from_no_data() {
         .expect_summary()
         .returning(|_| Err(StoreError::Unavailable { reason: "no connection".to_owned(), source: None }));
     let store: Arc<dyn CandleStore> = Arc::new(MockCandleStore::new());
-    let query = QueryCandles::new(store, Arc::new(ledger), Interval::H12, vec![btc()]);
+    let query = QueryCandles::new(store, Arc::new(ledger), now_alone(), Interval::H12, vec![btc()]);
     let answer = query.run(ask(btc(), None, None, 10, false)).await;
     assert!(matches!(answer, Err(QueryError::Store(StoreError::Unavailable { .. }))));
 }

@@ -7,7 +7,7 @@ use ohlcv_domain::{
     Asset, Candle, Cause, Commit, Finding, Grid, Interval, Row, SlotRange, TimeRange, Timestamp,
 };
 use ohlcv_ports::testing::MemoryStore;
-use ohlcv_ports::{CandleStore, Coverage, Take};
+use ohlcv_ports::{CandleStore, Coverage, History, MockHistory, Take};
 use ohlcv_usecases::{CandlePage, CandleQuery, QueryCandles, QueryError};
 
 use crate::world::{at, btc, candle};
@@ -105,8 +105,14 @@ pub(crate) fn shown(rows: &str, prev: Option<i64>, next: Option<i64>) -> Shown {
 }
 
 pub(crate) fn query(store: &Arc<MemoryStore>, interval: Interval, tracked: Vec<Asset>) -> QueryCandles {
-    let (candles, ledger) = (Arc::clone(store), Arc::clone(store));
-    QueryCandles::new(candles as Arc<dyn CandleStore>, ledger as Arc<dyn Coverage>, interval, tracked)
+    let candles: Arc<dyn CandleStore> = Arc::<MemoryStore>::clone(store);
+    let ledger: Arc<dyn Coverage> = Arc::<MemoryStore>::clone(store);
+    QueryCandles::new(candles, ledger, Arc::<MemoryStore>::clone(store), interval, tracked)
+}
+
+/// For queries that ask for nothing earlier.
+pub(crate) fn now_alone() -> Arc<dyn History> {
+    Arc::new(MockHistory::new())
 }
 
 pub(crate) fn ask(
@@ -116,7 +122,7 @@ pub(crate) fn ask(
     limit: u32,
     fill: bool,
 ) -> CandleQuery {
-    CandleQuery { asset, start, end, limit: NonZeroU32::new(limit).unwrap(), fill }
+    CandleQuery { asset, start, end, limit: NonZeroU32::new(limit).unwrap(), fill, as_of: None }
 }
 
 /// What makes the slots of a series what their letters say.
