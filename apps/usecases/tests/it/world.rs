@@ -61,6 +61,11 @@ pub(crate) fn other_candle(open_time: Timestamp) -> Candle {
     candle_of(open_time, 1_000)
 }
 
+/// What an exchange says of the same slot after it revised its history for the `n`th time.
+pub(crate) fn revised_candle(open_time: Timestamp, n: u128) -> Candle {
+    candle_of(open_time, 2_000 + n)
+}
+
 fn candle_of(open_time: Timestamp, more: u128) -> Candle {
     let number = u128::try_from(open_time.millis() / 1_000).unwrap() + more;
     let price = |units| Price::from_units(units).unwrap();

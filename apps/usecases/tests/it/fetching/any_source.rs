@@ -1,18 +1,18 @@
 //! Whatever a source does, the store holds nothing that an honest one would not have said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ohlcv_domain::{Candle, Grid, Hole, Interval, Rejection, Rule, SlotRange, TimeRange, Timestamp, gaps};
 use ohlcv_ports::testing::PausedClock;
-use ohlcv_ports::{Clock, SourcePage};
+use ohlcv_ports::{CandleStore, Clock, History, SourcePage, Take};
 use ohlcv_usecases::{Backfill, BackfillGoal, CatchUp, Outcome};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{GRACE, MINUTE, World, at, away, btc, candle, goal, other_candle};
+use crate::world::{GRACE, MINUTE, World, at, away, btc, candle, goal, other_candle, revised_candle};
 
 /// The first slot that the honest exchange may have a candle in.
 const FIRST: &str = "2024-10-20";
@@ -55,6 +55,10 @@ enum Step {
     PageSlots {
         max: u32,
     },
+    /// The exchange changes a candle of the past.
+    Revise {
+        slot: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -69,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<u64>().prop_map(|seed| Step::Lie { seed }),
         1 => Just(Step::Recover),
         2 => (1_u32..12).prop_map(|max| Step::PageSlots { max }),
+        2 => any::<u64>().prop_map(|slot| Step::Revise { slot }),
     ]
 }
 
@@ -77,6 +82,12 @@ struct Market {
     world: World,
     grid: Grid,
     honest: BTreeMap<Timestamp, Candle>,
+    /// What it said honestly before it revised that.
+    withdrawn: BTreeSet<(Timestamp, u128)>,
+    revisions: u128,
+    /// What the store held at times of the local clock, which went on since.
+    seen: BTreeMap<Timestamp, Vec<Candle>>,
+    latest: Timestamp,
     time: ExchangeClock,
 }
 
@@ -105,7 +116,9 @@ impl Market {
             slots.iter().enumerate().filter(|(slot, _)| has(*slot)).map(|(_, at)| (at, candle(at))).collect();
         world.source.add(btc(), Interval::H12, honest.values().copied());
         let time = ExchangeClock { local: Arc::clone(&world.clock), ahead_millis: Arc::default() };
-        let market = Self { world, grid, honest, time };
+        let (withdrawn, seen) = (BTreeSet::new(), BTreeMap::new());
+        let market =
+            Self { world, grid, honest, withdrawn, revisions: 0, seen, latest: Timestamp::MIN, time };
         market.recover();
         market
     }
@@ -164,7 +177,12 @@ impl Market {
                 let _ended = Backfill::new(context, goal(30)).run(&[btc()]).await;
             }
             Step::Wait { minutes } => tokio::time::sleep(MINUTE * *minutes).await,
-            Step::SetClock { ahead_minutes } => self.set_clock(*ahead_minutes),
+            Step::SetClock { ahead_minutes } => {
+                self.set_clock(*ahead_minutes);
+                // A time that comes twice names no state.
+                self.seen.clear();
+            }
+            Step::Revise { slot } => self.revise(*slot),
             Step::FailPages { pages } => world.source.fail_next_pages(*pages, away),
             Step::FailCalls { calls } => world.source.fail_next(*calls, away),
             Step::Lie { seed } => self.lie(*seed),
@@ -173,12 +191,48 @@ impl Market {
         }
     }
 
+    fn revise(&mut self, slot: u64) {
+        let nth = usize::try_from(slot % self.honest.len() as u64).unwrap();
+        let (&open_time, candle) = self.honest.iter_mut().nth(nth).unwrap();
+        self.withdrawn.insert((open_time, candle.volume().units()));
+        self.revisions += 1;
+        *candle = revised_candle(open_time, self.revisions);
+        self.world.source.add(btc(), Interval::H12, [*candle]);
+    }
+
+    /// Whether the exchange says so of a slot, or did before it revised it.
+    fn said(&self, row: &Candle) -> bool {
+        let now = self.honest.get(&row.open_time()) == Some(row);
+        now || self.withdrawn.contains(&(row.open_time(), row.volume().units()))
+    }
+
+    /// The log has a change for everything that is stored, and every state seen can be had again.
+    async fn check_history(&mut self) -> Result<(), TestCaseError> {
+        let changes = self.world.store.changes(btc(), 0, u64::MAX).await.unwrap();
+        let numbers = changes.iter().map(|change| change.seq);
+        prop_assert!(numbers.eq(1..=changes.len() as u64));
+        let rows = self.world.rows("BTC").await;
+        let logged = |row: &Candle| changes.iter().any(|change| change.range.contains(row.open_time()));
+        prop_assert!(rows.iter().all(logged));
+        let now = self.world.clock.now();
+        // With a clock that was set back, what was written by it lies in the future.
+        if now >= self.latest {
+            self.latest = now;
+            self.seen.insert(now, rows);
+        }
+        for (time, rows) in &self.seen {
+            let stood = self.world.store.page_at(btc(), TimeRange::ALL, Take::Oldest, u64::MAX, *time);
+            prop_assert_eq!(&stood.await.unwrap(), rows, "as of {}", time);
+        }
+        Ok(())
+    }
+
     /// Every row is an honest one that has closed, and rows and holes share the span among them.
     async fn check(&self) -> Result<(), TestCaseError> {
         let rows = self.world.rows("BTC").await;
         let closed_until = self.grid.closed_until(self.time.now(), GRACE);
         for row in &rows {
-            prop_assert_eq!(self.honest.get(&row.open_time()), Some(row));
+            prop_assert!(self.said(row), "{:?}", row);
             prop_assert!(row.open_time() < closed_until, "{} is open", row.open_time());
         }
         let holes = self.world.holes().await;
@@ -272,8 +326,12 @@ impl Dice {
 async fn live(present: Vec<bool>, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut market = Market::new(&present);
     for step in &steps {
+        // What is written at the very time of a look may be seen by it or not.
+        let now = market.world.clock.now();
+        market.seen.remove(&now);
         market.act(step).await;
         market.check().await?;
+        market.check_history().await?;
     }
     market.recover();
     market.set_clock(0);
@@ -289,8 +347,14 @@ async fn live(present: Vec<bool>, steps: Vec<Step>) -> Result<(), TestCaseError>
     Ok(())
 }
 
+/// How many lives are lived: 256, or what `OHLCV_FUZZ_CASES` says.
+fn cases() -> u32 {
+    let told = std::env::var("OHLCV_FUZZ_CASES").ok();
+    told.map_or(256, |cases| cases.parse().expect("OHLCV_FUZZ_CASES is a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn only_honest_closed_candles_are_ever_stored_and_every_other_slot_is_a_hole(

@@ -35,6 +35,14 @@ async fn an_empty_hole_is_asked_about_after_1_then_4_16_64_256_hours_then_monthl
 }
 
 #[tokio::test(start_paused = true)]
+async fn ten_catch_ups_over_an_empty_hole_ask_about_it_once() {
+    let world = World::of_btc();
+    world.loses(range(HOLE, "2024-11-01T12:00"));
+    world.backfill(10).await;
+    assert_eq!(asked_after(&world, HOUR / 4, 10).await, [4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_hole_is_not_asked_about_a_minute_before_its_time() {
     let world = World::of_btc();
     world.loses(range(HOLE, "2024-11-01T12:00"));
