@@ -43,8 +43,10 @@ mod forward_fill;
 mod gaps;
 mod grid;
 mod hole;
+mod incidents;
 mod intake;
 mod interval;
+mod life;
 mod pages;
 mod range;
 mod schedule;
@@ -63,10 +65,12 @@ pub use gaps::{Gaps, gaps};
 pub use grid::Grid;
 pub use hole::{
     Cause, CauseError, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
-    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole,
+    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, HoleCount,
 };
+pub use incidents::{Incident, WITNESSES_MIN, Witness, known_incident, shared_holes, shared_incident};
 pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
 pub use interval::{Interval, IntervalError};
+pub use life::{HALTED_AFTER, HALTED_PAUSE};
 pub use pages::{Pages, pages};
 pub use range::{RangeError, SlotRange, TimeRange};
 pub use schedule::next_look;

@@ -37,9 +37,9 @@ pub use candle_store::{CandleStore, StoreError, Take};
 pub use clock::Clock;
 #[cfg(feature = "mock")]
 pub use clock::MockClock;
-pub use coverage::Coverage;
 #[cfg(feature = "mock")]
 pub use coverage::MockCoverage;
+pub use coverage::{Coverage, HoleQuery};
 pub use job::{ClaimedJob, Job, JobAsset, JobEnd, JobId, JobState, JobWordError, NewJob, Work};
 pub use job_queue::JobQueue;
 #[cfg(feature = "mock")]
