@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Hole, Revision, Summary,
+    Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Fence, Hole, HoleCount, Revision, Summary,
     TimeRange, Timestamp,
 };
 use ohlcv_ports::{
-    CandleStore, Coverage, History, Leases, Paused, RequestBudget, Reservation, StoreError, Take,
+    CandleStore, Coverage, History, HoleQuery, Leases, Paused, RequestBudget, Reservation, StoreError, Take,
 };
 use sea_orm::{DatabaseConnection, DbErr};
 
@@ -133,8 +133,8 @@ impl Coverage for SqlStore {
         within(STATEMENT_TIME_MAX, series::summaries(&self.db)).await
     }
 
-    async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError> {
-        within(STATEMENT_TIME_MAX, ledger::overlapping(&self.db, asset, range, limit)).await
+    async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {
+        within(STATEMENT_TIME_MAX, ledger::wanted(&self.db, asset, wanted)).await
     }
 
     async fn unverified(
@@ -146,7 +146,7 @@ impl Coverage for SqlStore {
         within(STATEMENT_TIME_MAX, unverified::overlapping(&self.db, asset, range, limit)).await
     }
 
-    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError> {
+    async fn hole_counts(&self) -> Result<Vec<HoleCount>, StoreError> {
         within(STATEMENT_TIME_MAX, ledger::counts(&self.db)).await
     }
 

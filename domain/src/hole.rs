@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{TimeRange, Timestamp};
+use crate::{Asset, TimeRange, Timestamp};
 
 /// Why a slot has no candle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +99,20 @@ pub struct Hole {
     pub asked: u32,
     /// When all of it had last been asked for; none for what was never asked.
     pub last_asked: Option<Timestamp>,
+}
+
+/// How many holes of one cause and one length an asset has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HoleCount {
+    /// The asset.
+    pub asset: Asset,
+    /// Why there are no candles.
+    pub cause: Cause,
+    /// How long each of the holes is; [`Interval::slots_lasting`](crate::Interval::slots_lasting) turns
+    /// it into slots.
+    pub lasting: Duration,
+    /// How many holes there are.
+    pub holes: u64,
 }
 
 /// The first wait before a hole that the source left empty is asked for again.

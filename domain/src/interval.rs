@@ -71,6 +71,8 @@ pub(crate) enum Step {
     CalendarMonth,
 }
 
+/// The 4,800 months of 400 years have 146,097 days.
+const MONTH_MILLIS_MEAN: u64 = 146_097 * 86_400_000 / 4_800;
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
@@ -139,6 +141,27 @@ impl Interval {
             Self::W1 => 7 * DAY,
             Self::Mo1 => return Step::CalendarMonth,
         })
+    }
+
+    /// How many slots in a row last that long altogether. Exact for every run of slots, of months too:
+    /// a run of so many months differs from as many average ones by a few days only.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ohlcv_domain::Interval;
+    ///
+    /// let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    /// assert_eq!(Interval::H12.slots_lasting(days(7)), 14);
+    /// assert_eq!(Interval::Mo1.slots_lasting(days(31 + 28)), 2);
+    /// ```
+    #[must_use]
+    pub fn slots_lasting(self, lasting: Duration) -> u64 {
+        let lasting = u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
+        match self.step() {
+            // Holds: steps are positive.
+            Step::Millis(step) => lasting / step.unsigned_abs(),
+            Step::CalendarMonth => lasting.saturating_add(MONTH_MILLIS_MEAN / 2) / MONTH_MILLIS_MEAN,
+        }
     }
 
     /// The longest a candle of this interval can last: 31 days for a month.

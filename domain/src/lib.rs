@@ -44,9 +44,11 @@ mod gaps;
 mod grid;
 mod history;
 mod hole;
+mod incidents;
 mod intake;
 mod interval;
 mod job_id;
+mod life;
 mod pages;
 mod range;
 mod schedule;
@@ -66,11 +68,13 @@ pub use grid::Grid;
 pub use history::{Revision, candle_at, slot_runs};
 pub use hole::{
     Cause, CauseError, EMPTY_FIRST_WAIT, EMPTY_WAIT_GROWTH, EMPTY_WAIT_MAX, FAILED_FIRST_WAIT,
-    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole,
+    FAILED_WAIT_GROWTH, FAILED_WAIT_MAX, Finding, Hole, HoleCount,
 };
+pub use incidents::{Incident, WITNESSES_MIN, Witness, known_incident, shared_holes, shared_incident};
 pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
 pub use interval::{Interval, IntervalError};
 pub use job_id::{JobId, JobIdError};
+pub use life::{HALTED_AFTER, HALTED_PAUSE};
 pub use pages::{Pages, pages};
 pub use range::{RangeError, SlotRange, TimeRange};
 pub use schedule::next_look;

@@ -1,6 +1,7 @@
 //! Half-open ranges of time and of slots.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::{Grid, Timestamp};
 
@@ -63,6 +64,17 @@ impl TimeRange {
             return Err(RangeError::Reversed { start, end });
         }
         Ok(Self { start, end })
+    }
+
+    /// For bounds that are known to be in order.
+    pub(crate) const fn between(start: Timestamp, end: Timestamp) -> Self {
+        Self { start, end }
+    }
+
+    /// How long it is.
+    #[must_use]
+    pub fn lasts(self) -> Duration {
+        self.end.since(self.start)
     }
 
     /// The first instant of the range.

@@ -107,6 +107,18 @@ proptest! {
     }
 
     #[test]
+    fn the_length_of_a_run_tells_how_many_slots_it_has(
+        interval in interval(),
+        start in instant(),
+        len in prop_oneof![0_i64..120, 0_i64..20_000],
+    ) {
+        let grid = Grid::new(interval);
+        let start = grid.floor(start);
+        let slots = SlotRange::new(grid, start, grid.step(start, len)).unwrap();
+        prop_assert_eq!(interval.slots_lasting(slots.time().lasts()), slots.len());
+    }
+
+    #[test]
     fn gaps_and_candles_partition_the_slots((slots, candles) in series()) {
         let found: Vec<_> = gaps(slots, candles.iter().map(Candle::open_time)).collect();
         let mut all: Vec<_> = covered(found.iter().map(|gap| gap.time()), slots.grid());

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Asset, BackfillState, Cause, Fence, Hole, Summary, TimeRange};
+use ohlcv_domain::{Asset, BackfillState, Cause, Fence, Hole, HoleCount, Summary, TimeRange};
 
-use crate::StoreError;
+use crate::{StoreError, Take};
 
 /// The ledger of holes and the summary of each asset, as [`CandleStore::apply`] keeps them.
 ///
@@ -25,11 +25,11 @@ pub trait Coverage: Debug + Send + Sync {
     /// [`StoreError`].
     async fn summaries(&self) -> Result<Vec<Summary>, StoreError>;
 
-    /// At most `limit` holes that overlap a range, ascending, whole even where they reach beyond it.
+    /// Holes of one asset, ascending, whole even where they reach beyond the range.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError>;
+    async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError>;
 
     /// At most `limit` runs of slots whose rows came from elsewhere and that the exchange has not been
     /// asked about since, of those that overlap a range; ascending, disjoint, whole even where they
@@ -46,12 +46,12 @@ pub trait Coverage: Debug + Send + Sync {
         limit: u64,
     ) -> Result<Vec<TimeRange>, StoreError>;
 
-    /// How many holes each asset has of each cause, sorted by name and cause; what has none is left
-    /// out. MUST NOT cost more the more candles there are.
+    /// How many holes each asset has of each cause and length, sorted by name, cause and length; what
+    /// has none is left out. MUST NOT cost more the more candles there are.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError>;
+    async fn hole_counts(&self) -> Result<Vec<HoleCount>, StoreError>;
 
     /// Notes how far the backfill of an asset is, also before its first commit.
     ///
@@ -63,4 +63,31 @@ pub trait Coverage: Debug + Send + Sync {
         state: BackfillState,
         fence: Option<Fence>,
     ) -> Result<(), StoreError>;
+}
+
+/// Which holes of an asset are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoleQuery {
+    /// Those that overlap it.
+    pub range: TimeRange,
+    /// Those of this cause alone; all if none.
+    pub cause: Option<Cause>,
+    /// Which end of the range to take them from, if not all fit.
+    pub take: Take,
+    /// How many at most.
+    pub limit: u64,
+}
+
+impl HoleQuery {
+    /// The first holes of a range, whatever their cause.
+    #[must_use]
+    pub const fn oldest(range: TimeRange, limit: u64) -> Self {
+        Self { range, cause: None, take: Take::Oldest, limit }
+    }
+
+    /// Whether a hole is among those that are wanted, if there is room for it.
+    #[must_use]
+    pub fn wants(&self, hole: &Hole) -> bool {
+        self.cause.is_none_or(|cause| hole.cause == cause) && hole.range.intersection(self.range).is_some()
+    }
 }

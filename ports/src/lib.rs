@@ -39,9 +39,9 @@ pub use candle_store::{CandleStore, StoreError, Take};
 pub use clock::Clock;
 #[cfg(feature = "mock")]
 pub use clock::MockClock;
-pub use coverage::Coverage;
 #[cfg(feature = "mock")]
 pub use coverage::MockCoverage;
+pub use coverage::{Coverage, HoleQuery};
 pub use history::History;
 #[cfg(feature = "mock")]
 pub use history::MockHistory;

@@ -1,7 +1,11 @@
 //! The rows of `hole`.
 
-use ohlcv_domain::{Asset, Cause, Hole, TimeRange, Timestamp};
+use std::time::Duration;
+
+use ohlcv_domain::{Asset, Hole, HoleCount, TimeRange, Timestamp};
+use ohlcv_ports::{HoleQuery, Take};
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ActiveValue::Set, QueryOrder, QuerySelect};
 
 use super::values::{text, time_from_millis};
@@ -71,23 +75,32 @@ fn into_holes(models: Vec<Model>) -> Result<Vec<Hole>, DbErr> {
     models.into_iter().map(Model::into_hole).collect()
 }
 
-/// The holes that overlap a range, ascending.
-pub(super) async fn overlapping(
+/// The holes that somebody wants, ascending.
+pub(super) async fn wanted(
     db: &impl ConnectionTrait,
     asset: Asset,
-    range: TimeRange,
-    limit: u64,
+    wanted: HoleQuery,
 ) -> Result<Vec<Hole>, DbErr> {
+    let HoleQuery { range, cause, take, limit } = wanted;
     if range.is_empty() {
         // It overlaps nothing, but a hole around it would satisfy both conditions below.
         return Ok(Vec::new());
     }
-    let found = of(asset)
+    let mut found = of(asset)
         .filter(Column::EndMs.gt(range.start().millis()))
         .filter(Column::StartMs.lt(range.end().millis()))
-        .order_by_asc(Column::StartMs)
         .limit(limit);
-    into_holes(found.all(db).await?)
+    if let Some(cause) = cause {
+        found = found.filter(Column::Cause.eq(cause.as_str()));
+    }
+    match take {
+        Take::Oldest => into_holes(found.order_by_asc(Column::StartMs).all(db).await?),
+        Take::Newest => {
+            let mut newest = into_holes(found.order_by_desc(Column::StartMs).all(db).await?)?;
+            newest.reverse();
+            Ok(newest)
+        }
+    }
 }
 
 /// The holes that overlap or touch a range, ascending.
@@ -109,24 +122,28 @@ pub(super) async fn tail(db: &impl ConnectionTrait, asset: Asset) -> Result<Vec<
     into_holes(found.all(db).await?)
 }
 
-/// How many holes there are, by asset and cause, sorted by both.
-pub(super) async fn counts(db: &impl ConnectionTrait) -> Result<Vec<(Asset, Cause, u64)>, DbErr> {
+/// How many holes there are, by asset, cause and length, sorted by all three.
+pub(super) async fn counts(db: &impl ConnectionTrait) -> Result<Vec<HoleCount>, DbErr> {
+    let lasting = || Column::EndMs.into_expr().sub(Column::StartMs.into_expr());
     let grouped = Entity::find()
         .select_only()
         .column(Column::Asset)
         .column(Column::Cause)
+        .column_as(lasting(), "lasting")
         .column_as(Column::StartMs.count(), "holes")
         .group_by(Column::Asset)
-        .group_by(Column::Cause);
-    let rows: Vec<(String, String, i64)> = grouped.into_tuple().all(db).await?;
+        .group_by(Column::Cause)
+        .group_by(lasting());
+    let rows: Vec<(String, String, i64, i64)> = grouped.into_tuple().all(db).await?;
     let mut counts = Vec::with_capacity(rows.len());
-    for (asset, cause, holes) in rows {
+    for (asset, cause, lasting, holes) in rows {
         let impossible = |what: &dyn std::fmt::Display| DbErr::Type(format!("holes of {asset}: {what}"));
-        counts.push((
-            asset.parse().map_err(|error| impossible(&error))?,
-            cause.parse().map_err(|error| impossible(&error))?,
-            u64::try_from(holes).map_err(|error| impossible(&error))?,
-        ));
+        counts.push(HoleCount {
+            asset: asset.parse().map_err(|error| impossible(&error))?,
+            cause: cause.parse().map_err(|error| impossible(&error))?,
+            lasting: Duration::from_millis(u64::try_from(lasting).map_err(|error| impossible(&error))?),
+            holes: u64::try_from(holes).map_err(|error| impossible(&error))?,
+        });
     }
     counts.sort_unstable();
     Ok(counts)

@@ -15,8 +15,11 @@ mod connections;
 mod cors;
 mod dto;
 mod edge;
+mod gaps;
 mod health;
 mod jobs;
+mod no_answer;
+mod paged;
 mod problem;
 mod query;
 mod readiness;
@@ -33,7 +36,7 @@ use std::sync::Arc;
 
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
-use ohlcv_usecases::{ListAssets, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, QueryCandles, SubmitJob};
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
 use poem::{Endpoint, EndpointExt, Response, Route};
@@ -49,8 +52,10 @@ use self::admission::Admission;
 use self::assets::AssetsApi;
 use self::candles::CandlesApi;
 use self::edge::{Edge, Gates};
+use self::gaps::GapsApi;
 use self::health::{HealthApi, ProbesApi};
 use self::jobs::JobsApi;
+use self::no_answer::NoAnswer;
 use self::readiness::Readiness;
 use self::routes::Routes;
 use self::trigger::TriggerApi;
@@ -76,6 +81,8 @@ pub struct HttpParts {
     pub query: QueryCandles,
     /// Lists what is stored.
     pub assets: ListAssets,
+    /// Lists what is missing.
+    pub gaps: ListGaps,
     /// Takes fetches that are asked for.
     pub submit: SubmitJob,
     /// What has become of them.
@@ -99,7 +106,7 @@ pub struct HttpParts {
 }
 
 /// All operations.
-type Api = (HealthApi, ProbesApi, AssetsApi, CandlesApi, TriggerApi, JobsApi);
+type Api = (HealthApi, ProbesApi, AssetsApi, GapsApi, CandlesApi, TriggerApi, JobsApi);
 
 #[derive(Tags)]
 enum Tag {
@@ -117,6 +124,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
     let HttpParts {
         query,
         assets,
+        gaps,
         submit,
         jobs,
         store,
@@ -129,11 +137,13 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         database_requests_max,
     } = parts;
     let readiness = Readiness::of(store);
+    let no_answer = NoAnswer { quote, tracked };
     let operations: Api = (
         HealthApi { readiness: readiness.clone(), clock: Arc::clone(&clock) },
         ProbesApi { readiness },
         AssetsApi { assets },
-        CandlesApi { query, quote, tracked },
+        GapsApi { gaps, no_answer: no_answer.clone() },
+        CandlesApi { query, no_answer },
         TriggerApi { submit },
         JobsApi { jobs, clock },
     );

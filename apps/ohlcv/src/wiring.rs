@@ -13,7 +13,7 @@ use ohlcv_ports::{
     CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, Monitor,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ListGaps, Monitor,
     MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
 };
 use poem::endpoint::BoxEndpoint;
@@ -223,7 +223,13 @@ impl App {
             query,
             submit: SubmitJob::new(Arc::clone(&jobs), self.clock(), tracked.clone()),
             jobs,
-            assets: ListAssets::new(Arc::clone(&self.coverage), tracked.clone()),
+            assets: ListAssets::new(
+                Arc::clone(&self.coverage),
+                self.clock(),
+                tracked.clone(),
+                self.monitor_policy(),
+            ),
+            gaps: ListGaps::new(Arc::clone(&self.coverage), settings.candle_interval, tracked.clone()),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.outside.clock),
             quote: settings.quote_asset,
@@ -241,14 +247,17 @@ impl App {
         http::monitoring_endpoint(Arc::clone(&self.store), self.metrics())
     }
 
+    fn monitor_policy(&self) -> MonitorPolicy {
+        MonitorPolicy {
+            interval: self.settings.candle_interval,
+            grace: self.settings.finality_grace,
+            days: self.settings.initial_backfill_days,
+        }
+    }
+
     fn metrics(&self) -> Metrics {
-        let settings = &self.settings;
-        let policy = MonitorPolicy {
-            interval: settings.candle_interval,
-            grace: settings.finality_grace,
-            days: settings.initial_backfill_days,
-        };
-        let tracked = settings.tracked_assets.clone();
+        let policy = self.monitor_policy();
+        let tracked = self.settings.tracked_assets.clone();
         let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
         let mut monitor =
             Monitor::new(Arc::clone(&self.coverage), self.clock(), tracked, policy).with_jobs(jobs);

@@ -11,7 +11,8 @@ use crate::standing::conclude;
 
 /// Brings assets up to date: the newest closed candles, then the holes whose time has come. Never
 /// an open candle; with nothing to do it asks for no candles. Its cost does not grow with what is
-/// stored. An asset that was never fetched is backfilled.
+/// stored. An asset that was never fetched is backfilled. The end of one whose market has stopped is
+/// asked about once a day.
 #[derive(Clone, Debug)]
 pub struct CatchUp {
     context: FetchContext,
@@ -48,10 +49,15 @@ async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<()>, Break> {
     let Some((span, listing)) = summary.span.zip(summary.listing) else { return Ok(None) };
     let grid = Grid::from_first(run.context.policy.interval, listing);
     let closed_until = run.closed_until(grid)?;
+    let answered_until = summary.answered_until.unwrap_or(span.start());
+    if let Some(rests_from) = summary.rests_from(grid, closed_until) {
+        let slots = grid.slots_in(span).before(rests_from);
+        run.fill_gaps(slots, answered_until, Which::Due).await?;
+        return Ok(Some(()));
+    }
     let wanted = TimeRange::new(span.start(), span.end().max(closed_until)).unwrap_or(span);
     let slots = grid.slots_in(wanted);
     run.extend(slots, listing).await?;
-    let answered_until = summary.answered_until.unwrap_or(span.start());
     run.settled = summary.last;
     run.fill_gaps(slots.before(closed_until), answered_until, Which::Due).await?;
     Ok(Some(()))

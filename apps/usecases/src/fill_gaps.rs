@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use ohlcv_domain::{Cause, Commit, Hole, SlotRange, TimeRange, Timestamp, pages};
-use ohlcv_ports::SourceError;
+use ohlcv_ports::{HoleQuery, SourceError};
 
 use crate::fetch::{AssetRun, Break};
 use crate::ingest::Unanswered;
@@ -114,7 +114,8 @@ impl AssetRun<'_> {
         let mut left = Some(range);
         // Ends: every read but the last moves the start of what is left behind another hole.
         while let Some(range) = left {
-            let read = self.context.coverage.holes(self.asset, range, HOLES_PER_READ).await?;
+            let read =
+                self.context.coverage.holes(self.asset, HoleQuery::oldest(range, HOLES_PER_READ)).await?;
             let more = read.len() as u64 == HOLES_PER_READ;
             let read_until = read.last().map(|hole| hole.range.end());
             holes.extend(read);

@@ -8,6 +8,7 @@
 //! | [`SubmitJob`] | somebody asks for a fetch, which becomes a job |
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
+//! | [`ListGaps`] | every hole of a series with its cause, sorted |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
 //! | [`Monitor`] | how far behind each asset is and how many holes there are, without reading candles |
 //!
@@ -28,6 +29,8 @@ mod ingest;
 mod job_board;
 mod lease_terms;
 mod list_assets;
+mod list_gaps;
+mod look_up;
 mod monitor;
 mod query_candles;
 mod report;
@@ -44,9 +47,11 @@ pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
 pub use fetch_range::FetchRange;
 pub use lease_terms::{Kept, LeaseTerms};
-pub use list_assets::{AssetCoverage, ListAssets};
+pub use list_assets::{AssetCoverage, AssetStatus, ListAssets};
+pub use list_gaps::{Gap, GapPage, GapQuery, ListGaps};
+pub use look_up::QueryError;
 pub use monitor::{Monitor, MonitorPolicy, Observed};
-pub use query_candles::{CandlePage, CandleQuery, QueryCandles, QueryError};
+pub use query_candles::{CandlePage, CandleQuery, QueryCandles};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
 pub use run_job::{RunJob, Worked};
 pub use submit_job::{FetchWish, SubmitError, SubmitJob, UNENDED_JOBS_MAX};

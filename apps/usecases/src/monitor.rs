@@ -24,7 +24,7 @@ pub struct MonitorPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// For each tracked asset, in the order of the setting, how many closed slots the exchange has
-    /// not answered about at the series' end.
+    /// not answered about at the series' end; none while a market that has stopped is left alone.
     pub lags: Vec<(Asset, u64)>,
     /// How many holes the ledger has of each cause; all causes are there.
     pub holes: BTreeMap<Cause, u64>,
@@ -44,6 +44,26 @@ pub struct Monitor {
     policy: MonitorPolicy,
     jobs: Option<Arc<dyn Jobs>>,
     budget: Option<(Arc<dyn RequestBudget>, String)>,
+}
+
+impl MonitorPolicy {
+    /// The grid of a series.
+    pub(crate) fn grid(&self, summary: Option<&Summary>) -> Grid {
+        let first = summary.and_then(|known| known.listing.or(known.first));
+        first.map_or(Grid::new(self.interval), |first| Grid::from_first(self.interval, first))
+    }
+
+    /// How many closed slots the exchange has not answered about at the series' end, by the local
+    /// clock; see [`Summary::lag`].
+    pub(crate) fn lag(&self, summary: Option<&Summary>, now: Timestamp) -> u64 {
+        let grid = self.grid(summary);
+        let closed_until = grid.closed_until(now, self.grace);
+        let since = grid.floor(closed_until.saturating_sub(DAY * self.days));
+        match summary {
+            Some(summary) => summary.lag(grid, since, closed_until),
+            None => grid.slots_behind(since, closed_until),
+        }
+    }
 }
 
 impl Monitor {
@@ -79,12 +99,12 @@ impl Monitor {
         let now = self.clock.now();
         let lag = |&asset: &Asset| {
             let summary = summaries.iter().find(|summary| summary.asset == asset);
-            (asset, self.lag(summary, now))
+            (asset, self.policy.lag(summary, now))
         };
         let lags = self.tracked.iter().map(lag).collect();
         let mut holes: BTreeMap<Cause, u64> = Cause::ALL.into_iter().map(|cause| (cause, 0)).collect();
-        for (_, cause, count) in self.coverage.hole_counts().await? {
-            *holes.entry(cause).or_default() += count;
+        for count in self.coverage.hole_counts().await? {
+            *holes.entry(count.cause).or_default() += count.holes;
         }
         Ok(Observed { lags, holes, jobs: self.job_counts().await?, ban: self.ban().await? })
     }
@@ -99,15 +119,5 @@ impl Monitor {
     async fn ban(&self) -> Result<Duration, StoreError> {
         let Some((budget, exchange)) = &self.budget else { return Ok(Duration::ZERO) };
         Ok(budget.paused(exchange).await?.map_or(Duration::ZERO, |paused| paused.left))
-    }
-
-    fn lag(&self, summary: Option<&Summary>, now: Timestamp) -> u64 {
-        let first = summary.and_then(|known| known.listing.or(known.first));
-        let grid = first
-            .map_or(Grid::new(self.policy.interval), |first| Grid::from_first(self.policy.interval, first));
-        let closed_until = grid.closed_until(now, self.policy.grace);
-        let answered_until = summary.and_then(|known| known.answered_until);
-        let wanted_since = || grid.floor(closed_until.saturating_sub(DAY * self.policy.days));
-        grid.slots_behind(answered_until.unwrap_or_else(wanted_since), closed_until)
     }
 }

@@ -8,6 +8,8 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::{CandleStore, Coverage, History, StoreError, Take};
 
+use crate::look_up::{QueryError, look_up};
+
 /// Answers ranges of candles, page by page.
 #[derive(Clone, Debug)]
 pub struct QueryCandles {
@@ -46,28 +48,6 @@ pub struct CandlePage {
     pub prev: Option<Timestamp>,
 }
 
-/// Why a query has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    /// The asset is not tracked and nothing is stored of it.
-    #[error("{asset} is not tracked and has no data")]
-    UnknownAsset {
-        /// What was asked for.
-        asset: Asset,
-    },
-    /// The range ends where it begins, or before.
-    #[error("start {start} is not before end {end}")]
-    EmptyRange {
-        /// The start that was asked for.
-        start: Timestamp,
-        /// The end that was asked for.
-        end: Timestamp,
-    },
-    /// The store did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 impl QueryCandles {
     /// Answers from `store`, whose candles are of `interval` and were earlier as `history` tells. An asset of `tracked` without data is
     /// empty, any other one unknown.
@@ -93,19 +73,9 @@ impl QueryCandles {
     /// # Errors
     /// [`QueryError`].
     pub async fn run(&self, query: CandleQuery) -> Result<CandlePage, QueryError> {
-        let asset = query.asset;
-        let start = query.start.unwrap_or(Timestamp::MIN);
-        let end = query.end.unwrap_or(Timestamp::MAX);
-        if start >= end {
-            return Err(QueryError::EmptyRange { start, end });
-        }
-        let summary = self.coverage.summary(asset).await?;
-        let known = self.tracked.contains(&asset) || summary.as_ref().is_some_and(|known| known.candles > 0);
-        if !known {
-            return Err(QueryError::UnknownAsset { asset });
-        }
-        let Some(summary) = summary else { return Ok(CandlePage::default()) };
-        let Ok(range) = TimeRange::new(start, end) else { return Ok(CandlePage::default()) };
+        let CandleQuery { asset, start, end, .. } = query;
+        let found = look_up(self.coverage.as_ref(), &self.tracked, asset, start, end).await?;
+        let Some((summary, range)) = found else { return Ok(CandlePage::default()) };
         let take = if query.start.is_some() { Take::Oldest } else { Take::Newest };
         if query.fill {
             self.filled(&summary, range, take, &query).await

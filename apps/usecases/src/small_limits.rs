@@ -1,5 +1,6 @@
 //! Tests with limits so small that a short series crosses them.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use ohlcv_ports::testing::{Call, MemoryStore, PausedClock, ScriptedSource};
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backfill, BackfillGoal, FetchContext, FetchPolicy, Outcome};
+use crate::{Backfill, BackfillGoal, FetchContext, FetchPolicy, GapQuery, ListGaps, Outcome};
 
 fn btc() -> Asset {
     "BTC".parse().unwrap()
@@ -103,4 +104,26 @@ async fn marks_that_take_many_reads_are_all_asked_about() {
     let marked: Vec<String> = marked.iter().map(Timestamp::to_string).collect();
     assert_eq!(days.pages_of_a_backfill().await, marked);
     assert_eq!(days.store.unverified(btc(), TimeRange::ALL, 100).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_found_in_ledgers_that_take_many_reads() {
+    // Every other day is a hole of all three assets: twenty holes each, in seven reads.
+    let days = Days::every(2);
+    let assets = ["BTC", "ETH", "SOL"].map(|name| name.parse().unwrap());
+    for asset in assets {
+        let candles =
+            days.all.iter().step_by(2).map(|open_time| Candle::flat(open_time, "42".parse().unwrap()));
+        days.source.add(asset, Interval::D1, candles);
+    }
+    days.backfill.run(&assets).await.unwrap();
+    let coverage = Arc::clone(&days.store) as Arc<dyn Coverage>;
+    let list = ListGaps::new(coverage, Interval::D1, assets.to_vec());
+    let limit = NonZeroU32::new(100).unwrap();
+    let query = GapQuery { asset: btc(), start: None, end: None, cause: None, limit };
+    let gaps = list.run(query).await.unwrap().gaps;
+    assert_eq!(gaps.len(), 20);
+    for gap in gaps {
+        assert_eq!(gap.incident.map(|incident| incident.range), Some(gap.hole.range));
+    }
 }

@@ -76,16 +76,21 @@ async fn judge(
     let holes = run.holes(span).await?;
     let unverified = run.context.coverage.unverified(run.asset, span, 1).await?;
     let now = run.context.clock.now();
-    let unanswered = holes.iter().any(|hole| hole.cause == Cause::Pending);
     // With clocks that cannot be trusted nobody knows, so it is looked at again.
-    let behind = run.closed_until(grid).map_or(true, |closed_until| answered_until < closed_until);
+    let closed_until = run.closed_until(grid).ok();
+    // The end of a series whose market has stopped is looked at once a day, whatever is due there.
+    let rests_from = closed_until.and_then(|closed_until| summary.rests_from(grid, closed_until));
+    let looked_at = |hole: &&Hole| rests_from.is_none_or(|from| hole.range.start() < from);
+    let unanswered = holes.iter().filter(looked_at).any(|hole| hole.cause == Cause::Pending);
+    let behind =
+        closed_until.is_none_or(|closed_until| answered_until < closed_until && rests_from.is_none());
     let due = |hole: &Hole| if hole.is_due(now) { Some(now) } else { hole.due() };
     Ok(Standing {
         lacking: lacking(goal, grid, summary, span, answered_until, all_asked, &holes).or_else(|| {
             unverified.first().map(|range| format!("{range} moved in and is still to be verified"))
         }),
         behind: behind || unanswered,
-        due: holes.iter().filter(|hole| hole.cause != Cause::Pending).filter_map(due).min(),
+        due: holes.iter().filter(looked_at).filter(|hole| hole.cause != Cause::Pending).filter_map(due).min(),
     })
 }
 

@@ -34,8 +34,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, Candle, Cause, Commit, Finding, Grid, Hole, Interval, Ohlc, SlotRange, Summary,
-    TimeRange, Timestamp, TradeDetails, gaps,
+    Applied, Asset, Candle, Cause, Commit, Finding, Grid, Hole, HoleCount, Interval, Ohlc, SlotRange,
+    Summary, TimeRange, Timestamp, TradeDetails, gaps,
 };
 
 pub use changes::*;
@@ -46,7 +46,7 @@ pub use summaries::*;
 pub use unverified::*;
 pub use writing::*;
 
-use crate::{CandleStore, Coverage, History, Take};
+use crate::{CandleStore, Coverage, History, HoleQuery, Take};
 
 /// A fresh, empty store of 12h candles.
 #[derive(Clone, Debug)]
@@ -107,7 +107,9 @@ macro_rules! candle_store_contract {
             the_span_grows_both_ways,
             holes_of_neighbouring_commits_become_one,
             holes_are_listed_whole_and_in_order_up_to_the_limit,
-            holes_are_counted_by_asset_and_cause,
+            holes_of_one_cause_are_listed_alone,
+            the_newest_holes_are_taken_and_ascend_all_the_same,
+            holes_are_counted_by_asset_cause_and_length,
             // summaries
             the_answered_part_ends_before_a_tail_that_was_not_answered,
             a_summary_counts_the_rows_and_knows_the_first_and_the_last,
@@ -154,6 +156,8 @@ macro_rules! candle_store_contract {
 
 /// Where slot 0 of the cases opens.
 const ORIGIN_MILLIS: i64 = 1_704_067_200_000;
+/// How long a slot of the cases lasts.
+const HALF_DAY: Duration = Duration::from_secs(12 * 60 * 60);
 const NO_LIMIT: u64 = 100_000;
 
 fn btc() -> Asset {
@@ -258,7 +262,7 @@ impl StoreUnderTest {
 
     /// All holes of BTC.
     async fn holes(&self) -> Vec<Hole> {
-        self.coverage.holes(btc(), TimeRange::ALL, NO_LIMIT).await.unwrap()
+        self.coverage.holes(btc(), HoleQuery::oldest(TimeRange::ALL, NO_LIMIT)).await.unwrap()
     }
 
     /// Marks slots `from` to `to` of BTC as unverified.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Finding, Hole, Revision,
-    Summary, TimeRange, Timestamp, answered_until, candle_at, changed_holes, settle_holes, slot_runs,
-    slots_between, without_stored,
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Finding, Hole, HoleCount,
+    Revision, Summary, TimeRange, Timestamp, answered_until, candle_at, changed_holes, settle_holes,
+    slot_runs, slots_between, without_stored,
 };
 
 use super::candle_store_contract::MarkUnverified;
-use crate::{CandleStore, Coverage, History, StoreError, Take};
+use crate::{CandleStore, Coverage, History, HoleQuery, StoreError, Take};
 
 /// A [`CandleStore`] and [`Coverage`] that keeps everything in memory and never fails.
 ///
@@ -164,11 +164,18 @@ impl Coverage for MemoryStore {
         Ok(self.series().values().map(|series| series.summary.clone()).collect())
     }
 
-    async fn holes(&self, asset: Asset, range: TimeRange, limit: u64) -> Result<Vec<Hole>, StoreError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {
+        let limit = usize::try_from(wanted.limit).unwrap_or(usize::MAX);
         Ok(self.read(asset, |series| {
-            let overlapping = series.holes.iter().filter(|hole| hole.range.intersection(range).is_some());
-            overlapping.take(limit).cloned().collect()
+            let holes = series.holes.iter().filter(|hole| wanted.wants(hole));
+            match wanted.take {
+                Take::Oldest => holes.take(limit).cloned().collect(),
+                Take::Newest => {
+                    let mut newest: Vec<Hole> = holes.rev().take(limit).cloned().collect();
+                    newest.reverse();
+                    newest
+                }
+            }
         }))
     }
 
@@ -185,14 +192,17 @@ impl Coverage for MemoryStore {
         }))
     }
 
-    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError> {
-        let mut counts: BTreeMap<(Asset, Cause), u64> = BTreeMap::new();
+    async fn hole_counts(&self) -> Result<Vec<HoleCount>, StoreError> {
+        let mut counts: BTreeMap<(Asset, Cause, Duration), u64> = BTreeMap::new();
         for (&asset, series) in self.series().iter() {
             for hole in &series.holes {
-                *counts.entry((asset, hole.cause)).or_default() += 1;
+                *counts.entry((asset, hole.cause, hole.range.lasts())).or_default() += 1;
             }
         }
-        Ok(counts.into_iter().map(|((asset, cause), holes)| (asset, cause, holes)).collect())
+        let counts = counts.into_iter();
+        Ok(counts
+            .map(|((asset, cause, lasting), holes)| HoleCount { asset, cause, lasting, holes })
+            .collect())
     }
 
     async fn record_backfill(
@@ -425,7 +435,7 @@ mod tests {
         store.apply(full(0, 10)).await.unwrap();
         store.remove_rows(btc, time(8, 10));
         assert_eq!(store.page(btc, TimeRange::ALL, Take::Oldest, 100).await.unwrap().len(), 8);
-        assert_eq!(store.holes(btc, TimeRange::ALL, 100).await.unwrap(), []);
+        assert_eq!(store.holes(btc, HoleQuery::oldest(TimeRange::ALL, 100)).await.unwrap(), []);
         assert_eq!(store.summary(btc).await.unwrap().unwrap().candles, 10);
         let recount = Commit::of_finding(btc, days(8, 10), Cause::Pending, "", day(100)).with_recount();
         store.apply(recount).await.unwrap();

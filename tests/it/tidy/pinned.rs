@@ -16,7 +16,7 @@ use ohlcv_domain::Interval;
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, Jobs};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_usecases::{ListAssets, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::test::TestClient;
@@ -109,7 +109,8 @@ fn parts(
         query,
         submit: SubmitJob::new(Arc::clone(&jobs), Arc::clone(&clock), tracked.clone()),
         jobs,
-        assets: ListAssets::new(coverage, tracked.clone()),
+        assets: ListAssets::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy),
+        gaps: ListGaps::new(coverage, Interval::H12, tracked.clone()),
         store: candles,
         clock,
         quote: asset("USDT"),

@@ -1,7 +1,10 @@
 //! `GET /api/v1/assets`: what is stored of every asset.
 
-use ohlcv_usecases::{AssetCoverage, ListAssets};
-use poem_openapi::{Object, OpenApi};
+use std::collections::BTreeMap;
+
+use ohlcv_domain::Cause;
+use ohlcv_usecases::{AssetCoverage, AssetStatus, ListAssets};
+use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
 
 use super::Tag;
@@ -37,6 +40,75 @@ pub(crate) struct AssetRow {
     backfill_reason: Option<String>,
     /// Whether it is among the tracked assets, and so gets new candles.
     tracked: bool,
+    /// How it stands.
+    status: StatusWord,
+    /// How many closed candles at its end the exchange has not answered about yet; 0 while its market
+    /// has stopped and is left alone.
+    lag: u64,
+    /// How many candles are missing, by cause: slots, not holes.
+    gaps: GapSlots,
+}
+
+/// How an asset stands. The first one that holds is its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[oai(rename = "AssetStatus", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StatusWord {
+    /// It is not among the tracked assets; what is stored stays as it is.
+    Untracked,
+    /// The exchange answers, but has had no candle of it for three days or longer. It is looked at once
+    /// a day.
+    Halted,
+    /// No candle is stored.
+    Empty,
+    /// The wanted history is not complete; `backfill_reason` says why.
+    Incomplete,
+    /// The wanted history is complete, but closed candles at its end were not answered about yet.
+    Behind,
+    /// Every closed candle of the wanted history is stored, or it is known why there is none.
+    Complete,
+}
+
+/// Missing candles by cause.
+#[derive(Object, Serialize)]
+#[oai(rename = "GapSlots")]
+pub(crate) struct GapSlots {
+    /// Not asked yet, or the answer may still come.
+    pending: u64,
+    /// Asked; the exchange has nothing there.
+    source_empty: u64,
+    /// The asset was not traded yet.
+    before_listing: u64,
+    /// The exchange sent something impossible.
+    rejected: u64,
+    /// Asking failed.
+    failed: u64,
+}
+
+impl From<&BTreeMap<Cause, u64>> for GapSlots {
+    fn from(slots: &BTreeMap<Cause, u64>) -> Self {
+        let of = |cause| slots.get(&cause).copied().unwrap_or(0);
+        Self {
+            pending: of(Cause::Pending),
+            source_empty: of(Cause::SourceEmpty),
+            before_listing: of(Cause::BeforeListing),
+            rejected: of(Cause::Rejected),
+            failed: of(Cause::Failed),
+        }
+    }
+}
+
+impl From<AssetStatus> for StatusWord {
+    fn from(status: AssetStatus) -> Self {
+        match status {
+            AssetStatus::Untracked => Self::Untracked,
+            AssetStatus::Halted => Self::Halted,
+            AssetStatus::Empty => Self::Empty,
+            AssetStatus::Incomplete => Self::Incomplete,
+            AssetStatus::Behind => Self::Behind,
+            AssetStatus::Complete => Self::Complete,
+        }
+    }
 }
 
 impl From<AssetCoverage> for AssetRow {
@@ -51,6 +123,9 @@ impl From<AssetCoverage> for AssetRow {
             backfill_completed: backfill.completed,
             backfill_reason: (!backfill.reason.is_empty()).then_some(backfill.reason),
             tracked: known.tracked,
+            status: known.status.into(),
+            lag: known.lag,
+            gaps: (&known.gaps).into(),
         }
     }
 }

@@ -1,20 +1,15 @@
 //! `GET /api/v1/ohlcv/{asset}`: ranges of candles.
 
-use std::fmt::Write;
-
 use ohlcv_domain::{Asset, Timestamp};
-use ohlcv_usecases::{CandlePage, CandleQuery, QueryCandles, QueryError};
-use poem::http::StatusCode;
-use poem::{IntoResponse, Response};
+use ohlcv_usecases::{CandlePage, CandleQuery, QueryCandles};
 use poem_openapi::param::{Path, Query};
-use poem_openapi::registry::{MetaHeader, MetaResponses, Registry};
-use poem_openapi::types::Type;
-use poem_openapi::{ApiResponse, Object, OpenApi};
+use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use super::candle_bytes::candle_bytes;
 use super::dto::{Prepared, Time};
-use super::problem::{Code, Problem, ProblemBody, documented};
+use super::no_answer::{NoAnswer, QueryProblem};
+use super::paged::{Paged, Pages};
 use super::query::{AllFields, Limit, Param, Switch};
 
 /// Where candles are served; the asset follows.
@@ -77,8 +72,7 @@ pub(crate) struct CandleRow {
 /// The operations on candles.
 pub(crate) struct CandlesApi {
     pub(crate) query: QueryCandles,
-    pub(crate) quote: Asset,
-    pub(crate) tracked: Vec<Asset>,
+    pub(crate) no_answer: NoAnswer,
 }
 
 #[OpenApi]
@@ -112,7 +106,7 @@ impl CandlesApi {
         /// that came later are left out, and those that were revised later are as they were. With `fill`
         /// the last slot is that of the last candle then.
         as_of: Query<Option<Param<Timestamp>>>,
-    ) -> Result<CandlesAnswer, CandlesProblem> {
+    ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let asset = asset.0.named("asset")?;
         let query = CandleQuery {
             asset,
@@ -123,133 +117,25 @@ impl CandlesApi {
             as_of: as_of.0.map(|as_of| as_of.named("as_of")).transpose()?,
         };
         let all_fields = fields.0.map(|fields| fields.named("fields")).transpose()?.is_some();
-        let page = self.query.run(query).await.map_err(|error| self.problem(error))?;
-        Ok(CandlesAnswer {
+        let page = self.query.run(query).await.map_err(|error| self.no_answer.problem(error))?;
+        Ok(Paged {
             body: Prepared::from_bytes(candle_bytes(asset, self.query.interval(), &page.rows, all_fields)),
             link: links(&query, all_fields, &page),
         })
     }
 }
 
-impl CandlesApi {
-    fn problem(&self, error: QueryError) -> Problem {
-        match error {
-            QueryError::Store(error) => error.into(),
-            QueryError::EmptyRange { start, end } => {
-                let detail = format!(
-                    "start {start} is not before end {end}: end is exclusive, allowed are later ones"
-                );
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::EmptyRange, detail).of_parameter("end")
-            }
-            QueryError::UnknownAsset { asset } => {
-                let detail = match self.meant(asset) {
-                    Some(meant) => {
-                        format!(
-                            "{asset} is the name of a market, not of an asset: the asset is {meant}, see {PATH}/{meant}"
-                        )
-                    }
-                    None => format!(
-                        "{asset} is not tracked and has no data: GET /api/v1/assets lists what there is"
-                    ),
-                };
-                Problem::new(StatusCode::NOT_FOUND, Code::UnknownAsset, detail).of_parameter("asset")
-            }
-        }
-    }
-
-    /// The tracked asset behind a market's name: BTC of BTCUSDT.
-    fn meant(&self, asset: Asset) -> Option<Asset> {
-        let stem = asset.as_str().strip_suffix(self.quote.as_str())?;
-        self.tracked.iter().copied().find(|tracked| tracked.as_str() == stem)
-    }
-}
-
-/// The pages around this one, as the value of a `Link` header (RFC 8288).
+/// The pages around this one, as the value of a `Link` header.
 fn links(query: &CandleQuery, all_fields: bool, page: &CandlePage) -> Option<String> {
-    let link = |start: Option<Timestamp>, end: Option<Timestamp>, rel: &str| {
-        let mut link = format!("<{PATH}/{}?", query.asset);
-        for (name, at) in [("start", start), ("end", end)] {
-            if let Some(at) = at {
-                // Writing to a string cannot fail.
-                let _ = write!(link, "{name}={at}&");
-            }
-        }
-        let fill = if query.fill { "&fill=true" } else { "" };
-        let fields = if all_fields { "&fields=all" } else { "" };
-        let as_of = query.as_of.map_or_else(String::new, |at| format!("&as_of={at}"));
-        let _ = write!(link, "limit={}{fill}{fields}{as_of}>; rel=\"{rel}\"", query.limit);
-        link
+    let fill = if query.fill { "&fill=true" } else { "" };
+    let fields = if all_fields { "&fields=all" } else { "" };
+    let as_of = query.as_of.map(|at| format!("&as_of={at}")).unwrap_or_default();
+    let pages = Pages {
+        path: &format!("{PATH}/{}", query.asset),
+        end: query.end,
+        next: page.next,
+        prev: page.prev,
+        options: &format!("limit={}{fill}{fields}{as_of}", query.limit),
     };
-    let next = page.next.map(|next| link(Some(next), query.end, "next"));
-    let prev = page.prev.map(|prev| link(None, Some(prev), "prev"));
-    let links: Vec<String> = next.into_iter().chain(prev).collect();
-    (!links.is_empty()).then(|| links.join(", "))
-}
-
-/// Rows, and where the pages around them are.
-pub(crate) struct CandlesAnswer {
-    body: Prepared<CandlesBody>,
-    link: Option<String>,
-}
-
-impl IntoResponse for CandlesAnswer {
-    fn into_response(self) -> Response {
-        let response = self.body.into_response();
-        match self.link {
-            Some(link) => response.with_header("link", link).into_response(),
-            None => response,
-        }
-    }
-}
-
-impl ApiResponse for CandlesAnswer {
-    fn meta() -> MetaResponses {
-        let mut rows =
-            Prepared::<CandlesBody>::documented(200, "The rows of the range, or of one page of it.");
-        rows.headers.push(MetaHeader {
-            name: "Link".to_owned(),
-            description: Some(
-                "The pages around this one: `rel=\"next\"`, `rel=\"prev\"` (RFC 8288).".to_owned(),
-            ),
-            required: false,
-            deprecated: false,
-            schema: String::schema_ref(),
-        });
-        MetaResponses { responses: vec![rows] }
-    }
-
-    fn register(registry: &mut Registry) {
-        CandlesBody::register(registry);
-    }
-}
-
-/// A problem, documented with the statuses that only this operation has.
-pub(crate) struct CandlesProblem(Problem);
-
-impl From<Problem> for CandlesProblem {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-impl From<CandlesProblem> for poem::Error {
-    fn from(CandlesProblem(problem): CandlesProblem) -> Self {
-        problem.into()
-    }
-}
-
-impl ApiResponse for CandlesProblem {
-    fn meta() -> MetaResponses {
-        documented(&[
-            StatusCode::BAD_REQUEST,
-            StatusCode::NOT_FOUND,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            StatusCode::INTERNAL_SERVER_ERROR,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ])
-    }
-
-    fn register(registry: &mut Registry) {
-        ProblemBody::register(registry);
-    }
+    pages.link()
 }

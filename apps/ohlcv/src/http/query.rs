@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use ohlcv_domain::{Asset, Timestamp, TimestampError};
+use ohlcv_domain::{Asset, Cause, Timestamp, TimestampError};
 use poem::http::StatusCode;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseFromParameter, ParseResult, Type};
@@ -155,6 +155,17 @@ fn with_plus(text: &str) -> Cow<'_, str> {
             Cow::Owned(format!("{time}+{}", &offset[1..]))
         }
         _ => Cow::Borrowed(text),
+    }
+}
+
+impl Parameter for Cause {
+    fn schema() -> MetaSchema {
+        let words = Self::ALL.into_iter().map(|cause| cause.as_str().into());
+        MetaSchema { enum_items: words.collect(), ..MetaSchema::new("string") }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| Self::ALL.map(Self::as_str).join(", "))
     }
 }
 

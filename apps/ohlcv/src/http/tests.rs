@@ -4,6 +4,7 @@ mod bad_requests;
 mod coding;
 mod document;
 mod edge;
+mod gaps;
 mod jobs;
 mod load;
 mod metrics_page;
@@ -20,7 +21,7 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, MockJobs};
-use ohlcv_usecases::{ListAssets, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
@@ -122,7 +123,8 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
     let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
     HttpParts {
         query,
-        assets: ListAssets::new(coverage, tracked.clone()),
+        assets: ListAssets::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy),
+        gaps: ListGaps::new(coverage, Interval::H12, tracked.clone()),
         store: candles,
         submit: SubmitJob::new(Arc::<MockJobs>::clone(&jobs), Arc::clone(&clock), tracked.clone()),
         jobs,

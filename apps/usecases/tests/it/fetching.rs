@@ -6,6 +6,7 @@ mod catch_up;
 mod door;
 mod failures;
 mod grids;
+mod halted;
 mod listings;
 mod one_bad_hole;
 mod one_range;

@@ -8,7 +8,7 @@ use ohlcv_domain::{
     Asset, Candle, Cause, Grid, Hole, Interval, Ohlc, Price, SlotRange, Summary, TimeRange, Timestamp, Volume,
 };
 use ohlcv_ports::testing::{Call, MemoryStore, PausedClock, ScriptedSource};
-use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, SourceError, Take};
+use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, HoleQuery, SourceError, Take};
 use ohlcv_usecases::{
     AssetReport, Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Progress, ProgressSink,
     RunReport,
@@ -222,7 +222,7 @@ impl World {
 
     /// The holes of BTC.
     pub(crate) async fn holes(&self) -> Vec<Hole> {
-        self.store.holes(btc(), TimeRange::ALL, u64::MAX).await.unwrap()
+        self.store.holes(btc(), HoleQuery::oldest(TimeRange::ALL, u64::MAX)).await.unwrap()
     }
 
     /// Where the holes of BTC are, and why.

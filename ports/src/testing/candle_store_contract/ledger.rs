@@ -126,7 +126,7 @@ pub async fn holes_of_neighbouring_commits_become_one(store: &StoreUnderTest) {
 pub async fn holes_are_listed_whole_and_in_order_up_to_the_limit(store: &StoreUnderTest) {
     store.apply(commit(0, 20, candles([0, 4, 5, 9, 10, 14, 19]), moment(0))).await;
     let ranges = |range, limit| async move {
-        let holes = store.coverage.holes(btc(), range, limit).await.unwrap();
+        let holes = store.coverage.holes(btc(), HoleQuery::oldest(range, limit)).await.unwrap();
         holes.into_iter().map(|hole| hole.range).collect::<Vec<_>>()
     };
     let all = [time(1, 4), time(6, 9), time(11, 14), time(15, 19)];
@@ -140,7 +140,43 @@ pub async fn holes_are_listed_whole_and_in_order_up_to_the_limit(store: &StoreUn
     assert_eq!(ranges(time(7, 7), NO_LIMIT).await, []);
 }
 
-pub async fn holes_are_counted_by_asset_and_cause(store: &StoreUnderTest) {
+/// Twenty slots whose holes are, in this order: empty, pending, empty, rejected, empty.
+async fn of_many_causes(store: &StoreUnderTest) -> [TimeRange; 5] {
+    store.apply(commit(0, 20, candles([0, 4, 5, 9, 10, 14, 18]), moment(0))).await;
+    store.apply(said(6, 9, Cause::Pending, NONE, moment(1))).await;
+    store.apply(said(15, 18, Cause::Rejected, "negative", moment(1))).await;
+    [time(1, 4), time(6, 9), time(11, 14), time(15, 18), time(19, 20)]
+}
+
+pub async fn holes_of_one_cause_are_listed_alone(store: &StoreUnderTest) {
+    let all = of_many_causes(store).await;
+    let ranges = |cause, range, limit| async move {
+        let wanted = HoleQuery { cause: Some(cause), ..HoleQuery::oldest(range, limit) };
+        let holes = store.coverage.holes(btc(), wanted).await.unwrap();
+        holes.into_iter().map(|hole| hole.range).collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(Cause::SourceEmpty, TimeRange::ALL, NO_LIMIT).await, [all[0], all[2], all[4]]);
+    assert_eq!(ranges(Cause::SourceEmpty, TimeRange::ALL, 2).await, [all[0], all[2]]);
+    assert_eq!(ranges(Cause::SourceEmpty, time(5, 15), NO_LIMIT).await, [all[2]]);
+    assert_eq!(ranges(Cause::Pending, TimeRange::ALL, NO_LIMIT).await, [all[1]]);
+    assert_eq!(ranges(Cause::Failed, TimeRange::ALL, NO_LIMIT).await, []);
+}
+
+pub async fn the_newest_holes_are_taken_and_ascend_all_the_same(store: &StoreUnderTest) {
+    let all = of_many_causes(store).await;
+    let ranges = |cause, range, limit| async move {
+        let wanted = HoleQuery { range, cause, take: Take::Newest, limit };
+        let holes = store.coverage.holes(btc(), wanted).await.unwrap();
+        holes.into_iter().map(|hole| hole.range).collect::<Vec<_>>()
+    };
+    assert_eq!(ranges(None, TimeRange::ALL, NO_LIMIT).await, all);
+    assert_eq!(ranges(None, TimeRange::ALL, 2).await, all[3..]);
+    assert_eq!(ranges(None, time(0, 16), 2).await, all[2..4], "whole, also beyond the range");
+    assert_eq!(ranges(Some(Cause::SourceEmpty), TimeRange::ALL, 2).await, [all[2], all[4]]);
+    assert_eq!(ranges(None, TimeRange::ALL, 0).await, []);
+}
+
+pub async fn holes_are_counted_by_asset_cause_and_length(store: &StoreUnderTest) {
     assert_eq!(store.coverage.hole_counts().await.unwrap(), []);
     store.apply(commit_of(eth(), slots(0, 4), candles([0, 3]), moment(0))).await;
     store.apply(said(0, 20, Cause::Pending, NONE, moment(0))).await;
@@ -149,11 +185,15 @@ pub async fn holes_are_counted_by_asset_and_cause(store: &StoreUnderTest) {
     store.apply(commit(12, 16, candles([12, 15]), moment(3))).await;
     // A series without a hole is left out.
     store.apply(commit_of("SOL".parse().unwrap(), slots(0, 2), candles([0, 1]), moment(0))).await;
+    let count = |asset, cause, slots, holes| HoleCount { asset, cause, lasting: HALF_DAY * slots, holes };
     let expected = [
-        (btc(), Cause::Pending, 4),
-        (btc(), Cause::SourceEmpty, 1),
-        (btc(), Cause::Rejected, 2),
-        (eth(), Cause::SourceEmpty, 1),
+        count(btc(), Cause::Pending, 2, 2),
+        count(btc(), Cause::Pending, 4, 1),
+        count(btc(), Cause::Pending, 5, 1),
+        count(btc(), Cause::SourceEmpty, 2, 1),
+        count(btc(), Cause::Rejected, 1, 1),
+        count(btc(), Cause::Rejected, 2, 1),
+        count(eth(), Cause::SourceEmpty, 2, 1),
     ];
     assert_eq!(store.coverage.hole_counts().await.unwrap(), expected);
 }

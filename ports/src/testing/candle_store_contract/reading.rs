@@ -87,7 +87,7 @@ pub async fn an_unknown_asset_has_nothing(store: &StoreUnderTest) {
     store.apply(commit(0, 4, candles([0]), moment(0))).await;
     assert_eq!(store.rows(eth()).await, []);
     assert_eq!(store.coverage.summary(eth()).await.unwrap(), None);
-    assert_eq!(store.coverage.holes(eth(), TimeRange::ALL, NO_LIMIT).await.unwrap(), []);
+    assert_eq!(store.coverage.holes(eth(), HoleQuery::oldest(TimeRange::ALL, NO_LIMIT)).await.unwrap(), []);
     assert_eq!(store.candles.changes(eth(), 0, NO_LIMIT).await.unwrap(), []);
 }
 
@@ -99,7 +99,10 @@ pub async fn assets_do_not_see_each_other(store: &StoreUnderTest) {
     assert_eq!(store.rows(btc()).await, candles([0, 1, 2]));
     assert_eq!(store.rows(btcs).await, [priced(1, "41")]);
     assert_eq!(store.holes().await, []);
-    assert_eq!(store.coverage.holes(btcs, TimeRange::ALL, NO_LIMIT).await.unwrap().len(), 2);
+    assert_eq!(
+        store.coverage.holes(btcs, HoleQuery::oldest(TimeRange::ALL, NO_LIMIT)).await.unwrap().len(),
+        2
+    );
     assert_eq!(store.summary().await.candles, 3);
 }
 

@@ -58,6 +58,7 @@ fn every_operation_is_documented_with_what_it_may_answer() {
         "get_readyz",
         "get_service",
         "list_assets",
+        "list_gaps",
         "list_jobs",
         "trigger_fetch",
     ]

@@ -166,16 +166,25 @@ async fn the_extremes_of_numbers_pass_unchanged() {
 async fn assets_are_listed_with_what_is_stored_of_them() {
     let answer = get(&example_client().await, "/api/v1/assets").await;
     assert_eq!(answer.status, StatusCode::OK);
-    let row = |name: &str, first: Value, last: Value, candles: u64, tracked: bool| {
-        serde_json::json!({
+    let row = |name: &str, first: Value, last: Value, candles: u64, tracked: bool, more: Value| {
+        let mut row = serde_json::json!({
             "asset": name, "earliest_timestamp": first, "latest_timestamp": last, "total_candles": candles,
             "backfill_completed": false, "backfill_reason": null, "tracked": tracked,
-        })
+        });
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        row
     };
+    let stands = |status: &str, lag: u64, pending: u64, empty: u64| {
+        let gaps = serde_json::json!({
+            "pending": pending, "source_empty": empty, "before_listing": 0, "rejected": 0, "failed": 0,
+        });
+        serde_json::json!({"status": status, "lag": lag, "gaps": gaps})
+    };
+    // It is noon of the 8th: fifteen half-days have closed since the 1st, and ten days are wanted.
     let expected = serde_json::json!({"assets": [
-        row("BTC", FIRST.into(), slot(17).to_string().into(), 15, true),
-        row("ETH", Value::Null, Value::Null, 0, true),
-        row("DOGE", FIRST.into(), FIRST.into(), 1, false),
+        row("BTC", FIRST.into(), slot(17).to_string().into(), 15, true, stands("incomplete", 0, 2, 3)),
+        row("ETH", Value::Null, Value::Null, 0, true, stands("empty", 20, 0, 0)),
+        row("DOGE", FIRST.into(), FIRST.into(), 1, false, stands("untracked", 14, 0, 0)),
     ]});
     assert_eq!(answer.json(), expected);
 }

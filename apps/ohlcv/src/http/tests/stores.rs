@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Applied, BackfillState, Breaks, Change, Hole, Summary, TimeRange};
-use ohlcv_ports::{StoreError, Take};
+use ohlcv_domain::{Applied, BackfillState, Breaks, Change, Hole, HoleCount, Summary, TimeRange};
+use ohlcv_ports::{HoleQuery, StoreError, Take};
 
 use super::*;
 
@@ -75,7 +75,7 @@ impl Coverage for BrokenStore {
         self.fail().await
     }
 
-    async fn holes(&self, _: Asset, _: TimeRange, _: u64) -> Result<Vec<Hole>, StoreError> {
+    async fn holes(&self, _: Asset, _: HoleQuery) -> Result<Vec<Hole>, StoreError> {
         self.fail().await
     }
 
@@ -83,7 +83,7 @@ impl Coverage for BrokenStore {
         self.fail().await
     }
 
-    async fn hole_counts(&self) -> Result<Vec<(Asset, Cause, u64)>, StoreError> {
+    async fn hole_counts(&self) -> Result<Vec<HoleCount>, StoreError> {
         self.fail().await
     }
 

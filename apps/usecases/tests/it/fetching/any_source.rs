@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ohlcv_domain::{Candle, Grid, Hole, Interval, Rejection, Rule, SlotRange, TimeRange, Timestamp, gaps};
+use ohlcv_domain::{
+    Candle, Grid, Hole, HoleCount, Interval, Rejection, Rule, SlotRange, TimeRange, Timestamp, gaps,
+};
 use ohlcv_ports::testing::PausedClock;
-use ohlcv_ports::{CandleStore, Clock, History, SourcePage, Take};
+use ohlcv_ports::{CandleStore, Clock, Coverage, History, SourcePage, Take};
 use ohlcv_usecases::{Backfill, BackfillGoal, CatchUp, Outcome};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
@@ -250,6 +252,10 @@ impl Market {
         prop_assert!(holes.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.start()));
         prop_assert_eq!(joined(&holes), missing);
         prop_assert_eq!(summary.candles, rows.len() as u64);
+        let counts = self.world.store.hole_counts().await.unwrap();
+        let slots_of = |count: &HoleCount| self.grid.interval().slots_lasting(count.lasting) * count.holes;
+        let missing: u64 = counts.iter().map(slots_of).sum();
+        prop_assert_eq!(missing + summary.candles, slots.len());
         Ok(())
     }
 }
