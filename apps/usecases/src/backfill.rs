@@ -75,7 +75,7 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
         }
         let closed = slots.before(closed_until);
         // Before the holes: a page about what moved in answers for the holes within it as well.
-        let unverified = run.verify(closed).await?;
+        let unverified = run.confirm(closed).await?;
         if unverified.are_hopeless() {
             unverified.into_result()?;
         } else {

@@ -12,13 +12,14 @@
 //! | [`Monitor`] | how far behind each asset is and how many holes there are, without reading candles |
 //!
 //! The fetching ones share five steps, a file each: `extend` puts new slots on the ledger, `audit`
-//! compares ledger and rows, `verify` asks again for what came from elsewhere, `fill_gaps` works the
+//! compares ledger and rows, `confirm` asks again for what came from elsewhere, `fill_gaps` works the
 //! ledger off, and `ingest` takes one page from the source through the door into the store. `standing`
 //! judges what came of it. All arithmetic is the domain's.
 
 mod audit;
 mod backfill;
 mod catch_up;
+mod confirm;
 mod exchange_time;
 mod extend;
 mod fetch;
@@ -36,7 +37,6 @@ mod run_job;
 mod small_limits;
 mod standing;
 mod submit_job;
-mod verify;
 
 pub use backfill::{Backfill, BackfillGoal};
 pub use catch_up::CatchUp;

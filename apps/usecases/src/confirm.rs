@@ -14,7 +14,7 @@ impl AssetRun<'_> {
     ///
     /// A row that the exchange has nothing for stays as it is, for nothing is ever deleted; its slot
     /// was answered about, and the log names it. A page that cannot be asked about is passed over.
-    pub(crate) async fn verify(&mut self, slots: SlotRange) -> Result<Failures, Break> {
+    pub(crate) async fn confirm(&mut self, slots: SlotRange) -> Result<Failures, Break> {
         let page_slots_max = self.context.source.page_slots_max();
         let marks = self.unverified(slots.time()).await?;
         let marked = marks.iter().map(|mark| slots.from(mark.start()).before(mark.end()));
