@@ -36,7 +36,9 @@
 
 mod asset;
 mod candle;
+mod canonical;
 mod commit;
+mod compare;
 mod coverage;
 mod decimal;
 mod forward_fill;
@@ -45,6 +47,7 @@ mod grid;
 mod hole;
 mod intake;
 mod interval;
+mod ledger_check;
 mod pages;
 mod range;
 mod schedule;
@@ -52,7 +55,9 @@ mod timestamp;
 
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
+pub use canonical::canonical_line;
 pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Fence, Summary};
+pub use compare::{Difference, differences};
 pub use coverage::{
     Disagreement, answered_until, changed_holes, disagreement, missing_slots, settle_holes, slots_between,
     without_stored,
@@ -67,6 +72,7 @@ pub use hole::{
 };
 pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
 pub use interval::{Interval, IntervalError};
+pub use ledger_check::{LedgerFaults, check_ledger};
 pub use pages::{Pages, pages};
 pub use range::{RangeError, SlotRange, TimeRange};
 pub use schedule::next_look;
