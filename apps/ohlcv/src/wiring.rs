@@ -9,12 +9,13 @@ use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
+use ohlcv_domain::TimeRange;
 use ohlcv_ports::{
     CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
     Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, Monitor,
-    MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
+    MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob, VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -277,6 +278,22 @@ impl App {
     #[must_use]
     pub fn catch_up(&self, stop: CancellationToken, progress: ProgressSink) -> CatchUp {
         CatchUp::new(self.fetching(stop, progress), self.goal())
+    }
+
+    /// A verification of what is stored. To repair, it waits for its turn with each asset; else it
+    /// takes no lease, so that nobody waits for it.
+    #[must_use]
+    pub fn verify(
+        &self,
+        range: TimeRange,
+        repair: bool,
+        stop: CancellationToken,
+        progress: ProgressSink,
+        ended: VerificationSink,
+    ) -> Verify {
+        let terms = repair.then(|| self.terms.clone());
+        let context = FetchContext { terms, patience: None, ..self.fetching(stop, progress) };
+        Verify::new(context, range, repair, ended)
     }
 
     /// The history that the settings want.

@@ -7,6 +7,7 @@
 //! | [`FetchRange`] | the candles of a range that somebody named |
 //! | [`SubmitJob`] | somebody asks for a fetch, which becomes a job |
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
+//! | [`Verify`] | stored against source, candle by candle; reports, repairs only when told |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
 //! | [`Monitor`] | how far behind each asset is and how many holes there are, without reading candles |
@@ -37,6 +38,7 @@ mod run_job;
 mod small_limits;
 mod standing;
 mod submit_job;
+mod verify;
 
 pub use backfill::{Backfill, BackfillGoal};
 pub use catch_up::CatchUp;
@@ -50,3 +52,7 @@ pub use query_candles::{CandlePage, CandleQuery, QueryCandles, QueryError};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
 pub use run_job::{RunJob, Worked};
 pub use submit_job::{FetchWish, SubmitError, SubmitJob, UNENDED_JOBS_MAX};
+pub use verify::{
+    FAULTS_KEPT_MAX, Fault, FaultCount, FaultKind, Faults, MonthDigest, SummaryFault, Verification,
+    VerificationSink, Verify,
+};

@@ -76,6 +76,27 @@ impl MemoryStore {
         marks.sort_by_key(|mark| mark.start());
     }
 
+    /// Puts a candle in behind the store's back, or changes one.
+    pub fn put_row(&self, asset: Asset, candle: Candle) {
+        let mut series = self.series();
+        let rows = &mut series.entry(asset).or_insert_with(|| Series::new(asset)).rows;
+        rows.insert(candle.open_time(), candle);
+    }
+
+    /// Puts a hole on the ledger behind the store's back, whatever is there.
+    pub fn put_hole(&self, asset: Asset, hole: Hole) {
+        let mut series = self.series();
+        let holes = &mut series.entry(asset).or_insert_with(|| Series::new(asset)).holes;
+        holes.push(hole);
+        holes.sort_by_key(|hole| hole.range.start());
+    }
+
+    /// Lets a summary say something else behind the store's back.
+    pub fn put_summary(&self, summary: Summary) {
+        let asset = summary.asset;
+        self.series().entry(asset).or_insert_with(|| Series::new(asset)).summary = summary;
+    }
+
     fn series(&self) -> MutexGuard<'_, BTreeMap<Asset, Series>> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
