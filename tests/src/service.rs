@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ohlcv::settings::{self, Settings, Sources};
 use ohlcv::wiring::{App, Outside};
-use ohlcv_domain::Asset;
+use ohlcv_domain::{Asset, TimeRange};
 use ohlcv_ports::Clock;
-use ohlcv_usecases::RunReport;
+use ohlcv_usecases::{RunReport, Verification};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -128,6 +128,13 @@ impl Service {
     pub async fn catch_up(&self) -> RunReport {
         let catch_up = self.app.catch_up(CancellationToken::new(), Arc::new(|_| {}));
         catch_up.run(&self.assets()).await.expect("the exchange tells its time")
+    }
+
+    /// One verification of all tracked assets as `ohlcv verify` does it.
+    pub async fn verify(&self) -> Vec<Verification> {
+        let stop = CancellationToken::new();
+        let verify = self.app.verify(TimeRange::ALL, false, stop, Arc::new(|_| {}), Arc::new(|_| {}));
+        verify.run(&self.assets()).await
     }
 
     fn assets(&self) -> Vec<Asset> {
