@@ -5,9 +5,10 @@ use crate::{Breaks, Cause, Finding, Grid, Hole, SlotRange, TimeRange, Timestamp,
 /// The holes after something was found out about `asked`.
 ///
 /// `before` are the holes that overlap or touch `asked`, `findings` what is now known of the slots
-/// in it that have no candle; both ascending and disjoint. Outside `asked` the holes stay as they
-/// were, inside only the findings remain; a finding that repeats the cause of a hole continues
-/// its history. Neighbours that say the same become one hole.
+/// in it that have no candle; both ascending, the findings disjoint. Outside `asked` the holes stay as
+/// they were, inside only the findings remain; a finding that repeats the cause of a hole continues
+/// its history. Neighbours that say the same become one hole. Holes that overlap, which no ledger
+/// should have, are taken apart: a slot stays in the one that starts first.
 ///
 /// ```
 /// use ohlcv_domain::{settle_holes, Cause, Finding, TimeRange, Timestamp};
@@ -25,6 +26,7 @@ use crate::{Breaks, Cause, Finding, Grid, Hole, SlotRange, TimeRange, Timestamp,
 /// ```
 #[must_use]
 pub fn settle_holes(before: &[Hole], asked: TimeRange, findings: &[Finding], at: Timestamp) -> Vec<Hole> {
+    let before = &apart(before);
     let mut pieces: Vec<Hole> = Vec::new();
     for hole in before {
         let kept = hole.range.without([asked]).into_iter();
@@ -52,6 +54,21 @@ pub fn settle_holes(before: &[Hole], asked: TimeRange, findings: &[Finding], at:
         }
     }
     settled
+}
+
+/// The same holes without what lies in an earlier one, and without empty ones.
+fn apart(holes: &[Hole]) -> Vec<Hole> {
+    let mut until = Timestamp::MIN;
+    let mut apart = Vec::with_capacity(holes.len());
+    for hole in holes {
+        if let Ok(range) = TimeRange::new(hole.range.start().max(until), hole.range.end())
+            && !range.is_empty()
+        {
+            apart.push(Hole { range, ..hole.clone() });
+            until = range.end();
+        }
+    }
+    apart
 }
 
 /// From the first to the last instant about which two states of the ledger say something else, if
@@ -203,6 +220,25 @@ mod tests {
         let both = settle_holes(&first, range(50, 100), &[finding(50, 60, Cause::SourceEmpty)], at(2));
         assert_eq!(both.len(), 1);
         assert_eq!((both[0].range, both[0].last_asked), (range(40, 60), Some(at(1))));
+    }
+
+    #[test]
+    fn holes_that_overlap_are_taken_apart() {
+        let before = [
+            hole(10, 40, Cause::SourceEmpty, 1),
+            hole(20, 30, Cause::Failed, 1),
+            hole(30, 50, Cause::Pending, 0),
+        ];
+        let ranges = |holes: Vec<Hole>| holes.iter().map(|hole| (hole.range, hole.cause)).collect::<Vec<_>>();
+        assert_eq!(
+            ranges(settle_holes(&before, range(90, 95), &[], at(99))),
+            [(range(10, 40), Cause::SourceEmpty), (range(40, 50), Cause::Pending)]
+        );
+        let found = [finding(10, 50, Cause::Pending)];
+        assert_eq!(
+            ranges(settle_holes(&before, range(10, 50), &found, at(99))),
+            [(range(10, 50), Cause::Pending)]
+        );
     }
 
     #[test]

@@ -158,6 +158,24 @@ pub struct CheckedPage {
     pub rejected: Vec<Rejection>,
 }
 
+impl CheckedPage {
+    /// What of it speaks of `slots`, which must be some of those that were asked about. The rows that
+    /// were turned away are left out.
+    #[must_use]
+    pub fn within(&self, slots: SlotRange) -> Self {
+        let inside = |candle: &&Candle| slots.time().contains(candle.open_time());
+        let cut = |finding: &Finding| {
+            let range = finding.range.intersection(slots.time())?;
+            Some(Finding { range, ..finding.clone() })
+        };
+        Self {
+            candles: self.candles.iter().filter(inside).copied().collect(),
+            findings: self.findings.iter().filter_map(cut).collect(),
+            rejected: Vec::new(),
+        }
+    }
+}
+
 /// Checks the rows that a source sent for `asked`.
 ///
 /// A row that breaks a [`Rule`] is turned away and its slot becomes a `rejected` finding that

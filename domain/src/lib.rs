@@ -36,7 +36,9 @@
 
 mod asset;
 mod candle;
+mod canonical;
 mod commit;
+mod compare;
 mod coverage;
 mod decimal;
 mod forward_fill;
@@ -48,6 +50,7 @@ mod incidents;
 mod intake;
 mod interval;
 mod job_id;
+mod ledger_check;
 mod life;
 mod pages;
 mod range;
@@ -56,7 +59,9 @@ mod timestamp;
 
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
+pub use canonical::canonical_line;
 pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Fence, Summary};
+pub use compare::{Difference, differences};
 pub use coverage::{
     Disagreement, answered_until, changed_holes, disagreement, missing_slots, settle_holes, slots_between,
     without_stored,
@@ -74,6 +79,7 @@ pub use incidents::{Incident, WITNESSES_MIN, Witness, known_incident, shared_hol
 pub use intake::{CheckedPage, Closing, Rejection, Rule, check_page};
 pub use interval::{Interval, IntervalError};
 pub use job_id::{JobId, JobIdError};
+pub use ledger_check::{LedgerFaults, check_ledger};
 pub use life::{HALTED_AFTER, HALTED_PAUSE};
 pub use pages::{Pages, pages};
 pub use range::{RangeError, SlotRange, TimeRange};

@@ -114,6 +114,31 @@ impl TimeRange {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
+    /// The part of it that lies after an instant, if there is any.
+    #[must_use]
+    pub fn after(self, at: Timestamp) -> Option<Self> {
+        let start = self.start.max(Timestamp::from_grid_millis(at.millis() + 1));
+        (start < self.end).then_some(Self { start, end: self.end })
+    }
+
+    /// Its two halves; none if it is a single millisecond, or empty.
+    ///
+    /// ```
+    /// use ohlcv_domain::{TimeRange, Timestamp};
+    ///
+    /// let range = |start, end| {
+    ///     TimeRange::new(Timestamp::from_millis(start).unwrap(), Timestamp::from_millis(end).unwrap()).unwrap()
+    /// };
+    /// assert_eq!(range(0, 5).halves(), Some([range(0, 2), range(2, 5)]));
+    /// assert_eq!(range(0, 1).halves(), None);
+    /// ```
+    #[must_use]
+    pub fn halves(self) -> Option<[Self; 2]> {
+        let middle = Timestamp::from_grid_millis(self.start.millis().midpoint(self.end.millis()));
+        let apart = self.start < middle && middle < self.end;
+        apart.then_some([Self { start: self.start, end: middle }, Self { start: middle, end: self.end }])
+    }
+
     /// What is left of it when `cuts` are taken out, ascending. The cuts must be ascending.
     ///
     /// ```

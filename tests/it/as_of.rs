@@ -64,6 +64,18 @@ async fn a_candle_that_was_revised_twice_is_served_as_it_was_in_each_of_three_ti
     assert_eq!(seen(between[0]).await.as_deref(), Some("111.50000000"));
     assert_eq!(seen(between[1]).await.as_deref(), Some("222.50000000"));
     assert_eq!(volume(&service, "").await.as_deref(), Some("222.50000000"));
+
+    let pages = service.follow_of("/api/v1/assets/btc/revisions?limit=1", "next", "revisions").await;
+    let told: Vec<_> =
+        pages.concat().iter().map(|row| (row["number"].clone(), row["volume"].clone())).collect();
+    let first = candle(asset("BTC"), at(REVISED)).volume().to_string();
+    assert_eq!(told, [(1.into(), first.into()), (2.into(), "111.50000000".into())]);
+    let last = &pages.concat()[1];
+    assert!(last["job_id"].is_string() && last["since"] != last["until"], "{last}");
+    let elsewhere = service.get("/api/v1/assets/BTC/revisions?end=2024-11-01T12:00:00Z").await.json();
+    assert_eq!(elsewhere["count"], 0);
+    assert_eq!(service.get("/api/v1/assets/BTCUSDT/revisions").await.status, 404);
+    assert_eq!(service.get("/api/v1/assets/BTC/revisions?after=one").await.status, 400);
 }
 
 async fn a_candle_that_arrived_late_is_not_there_before(backend: Backend) {

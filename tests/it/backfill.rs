@@ -250,7 +250,7 @@ async fn rejections(database: &TestDatabase) -> Vec<String> {
 }
 
 /// Every row of every table that the program writes, except for the rows of candles.
-async fn whole_database(database: &TestDatabase) -> Vec<String> {
+pub(crate) async fn whole_database(database: &TestDatabase) -> Vec<String> {
     let mut rows = database.dump().await;
     for (table, columns) in [
         (

@@ -23,6 +23,7 @@ mod store;
 mod tidy;
 mod unattended;
 mod upgrade;
+mod verify;
 
 ohlcv_tests::on_postgres! {
     mod moving_in;

@@ -10,6 +10,7 @@ use ohlcv_ports::Clock;
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::fake_binance::{Fault, Options};
 use ohlcv_tests::recorded;
+use ohlcv_tests::service::Service;
 use serde_json::Value;
 
 use crate::market::{HALF_DAY, Market, asset, at, dumped};
@@ -68,6 +69,13 @@ async fn recorded_revisions_are_taken_and_what_was_served_before_can_be_had_agai
     assert_eq!(journal, contradicted);
 }
 
+/// What was fetched a moment ago, with all its holes, has nothing wrong with it.
+async fn assert_verified(service: &Service) {
+    for found in service.verify().await {
+        assert!(found.is_clean() && found.compared > 0, "{found:?}");
+    }
+}
+
 async fn recorded_half_days_are_stored_and_served_to_the_digit(backend: Backend) {
     let now = SystemClock.now();
     let closed_until = HALF_DAY.closed_until(now, Duration::from_secs(30));
@@ -79,6 +87,7 @@ async fn recorded_half_days_are_stored_and_served_to_the_digit(backend: Backend)
     let given = [("TRACKED_ASSETS", "BNB,BTC,ETH,SOL"), ("INITIAL_BACKFILL_DAYS", "4000")];
     let service = market.service(&database, &given).await;
     assert!(!service.backfill().await.has_failures());
+    assert_verified(&service).await;
 
     let expected: Vec<String> = series.iter().flat_map(|(asset, candles)| dumped(*asset, candles)).collect();
     let stored = database.dump().await;
@@ -107,6 +116,7 @@ async fn recorded_hours_are_stored_or_explained_since_the_listing(backend: Backe
     let given = [("TRACKED_ASSETS", "BTC,ETH"), ("CANDLE_INTERVAL", "1h"), ("INITIAL_BACKFILL_DAYS", "3000")];
     let service = market.service(&database, &given).await;
     assert!(!service.backfill().await.has_failures());
+    assert_verified(&service).await;
 
     let end = at("2025-09-19T23:00:00Z");
     let closed = |candles: &[Candle]| -> Vec<Candle> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ohlcv::settings::{self, Settings, Sources};
 use ohlcv::wiring::{App, Outside};
-use ohlcv_domain::Asset;
+use ohlcv_domain::{Asset, TimeRange};
 use ohlcv_ports::Clock;
-use ohlcv_usecases::RunReport;
+use ohlcv_usecases::{RunReport, Verification};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -130,6 +130,13 @@ impl Service {
         catch_up.run(&self.assets()).await.expect("the exchange tells its time")
     }
 
+    /// One verification of all tracked assets as `ohlcv verify` does it.
+    pub async fn verify(&self) -> Vec<Verification> {
+        let stop = CancellationToken::new();
+        let verify = self.app.verify(TimeRange::ALL, false, stop, Arc::new(|_| {}), Arc::new(|_| {}));
+        verify.run(&self.assets()).await
+    }
+
     fn assets(&self) -> Vec<Asset> {
         self.app.settings.tracked_assets.clone()
     }
@@ -141,12 +148,18 @@ impl Service {
 
     /// All rows from a path on, followed over `rel` as a reader would.
     pub async fn follow(&self, path: &str, rel: &str) -> Vec<Vec<Value>> {
+        self.follow_of(path, rel, "data").await
+    }
+
+    /// All that stands in the list `name` of answers from a path on.
+    pub async fn follow_of(&self, path: &str, rel: &str, name: &str) -> Vec<Vec<Value>> {
         let mut pages = Vec::new();
         let mut next = Some(path.to_owned());
         while let Some(path) = next {
             assert!(pages.len() < PAGES_MAX, "{rel} goes on for ever");
             let answer = self.get(&path).await;
-            pages.push(answer.rows());
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            pages.push(answer.json()[name].as_array().expect("an array of rows").clone());
             next = answer.links.get(rel).cloned();
         }
         pages

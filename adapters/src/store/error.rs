@@ -19,6 +19,8 @@ pub fn store_error(error: DbErr) -> StoreError {
         DbErr::Type(what) => StoreError::Corrupt { reason: what.clone() },
         DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
             RuntimeErr::SqlxError(cause) if passes(cause) => unavailable(reason, error),
+            // Such as NaN in a column of prices.
+            RuntimeErr::SqlxError(cause) if is_undecodable(cause) => StoreError::Corrupt { reason },
             _ => refused(reason, error),
         },
         _ => refused(reason, error),
@@ -46,6 +48,11 @@ pub(super) fn is_locked(error: &DbErr) -> bool {
     let sqlx::Error::Database(error) = cause.as_ref() else { return false };
     let sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
     sqlite && primary_code(error.as_ref()) == SQLITE_BUSY
+}
+
+/// Whether a value is none of its column's type.
+fn is_undecodable(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::ColumnDecode { .. })
 }
 
 /// Whether the same statement may work later.

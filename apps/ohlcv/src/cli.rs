@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
-use ohlcv_domain::Asset;
+use ohlcv_domain::{Asset, Timestamp};
 
 use crate::settings::{VARIABLES, Variable};
 
@@ -19,6 +19,8 @@ Examples:
       fetch, store and serve two assets, in ohlcv.db
   ohlcv backfill --asset BTC --days 30
       fetch what is missing of the last 30 days of one asset, then exit
+  ohlcv verify --asset BTC
+      compare every stored candle of one asset with the exchange; changes nothing
 
 Settings come from built-in defaults, ohlcv.toml, .env, the environment and flags; the later one
 counts. `ohlcv --help` lists them all.";
@@ -47,6 +49,8 @@ pub enum Command {
     Schedule,
     /// Fetches the history that is missing, then exits; can be stopped and run again
     Backfill(BackfillArgs),
+    /// Compares every stored candle with the exchange, and the store with itself; can be stopped
+    Verify(VerifyArgs),
     /// Brings the database schema up, or tells how it stands
     Migrate {
         /// What to do with the schema
@@ -79,14 +83,58 @@ impl BackfillArgs {
     /// The assets named, each once, in their order; empty means all tracked ones.
     #[must_use]
     pub fn assets(&self) -> Vec<Asset> {
-        let mut assets = Vec::with_capacity(self.assets.len());
-        for asset in &self.assets {
-            if !assets.contains(asset) {
-                assets.push(*asset);
-            }
-        }
-        assets
+        each_once(&self.assets)
     }
+}
+
+/// What `verify` is to look at, and what to do about it.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyArgs {
+    /// One asset, as in BTC; may be repeated [default: all of TRACKED_ASSETS]
+    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',')]
+    assets: Vec<Asset>,
+    /// Only candles that open at this time or later: RFC 3339, or milliseconds since 1970
+    #[arg(long, value_name = "T", value_parser = time)]
+    pub start: Option<Timestamp>,
+    /// Only candles that open before this time
+    #[arg(long, value_name = "T", value_parser = time)]
+    pub end: Option<Timestamp>,
+    /// Fetch what is missing or differs, mend ledger and summary; nothing is ever deleted
+    #[arg(long)]
+    pub repair: bool,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl VerifyArgs {
+    /// The assets named, each once, in their order; empty means all tracked ones.
+    #[must_use]
+    pub fn assets(&self) -> Vec<Asset> {
+        each_once(&self.assets)
+    }
+}
+
+fn each_once(named: &[Asset]) -> Vec<Asset> {
+    let mut assets = Vec::with_capacity(named.len());
+    for asset in named {
+        if !assets.contains(asset) {
+            assets.push(*asset);
+        }
+    }
+    assets
+}
+
+/// Reads what the API reads, too.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let millis = text.parse().ok().filter(|_| is_number).map(Timestamp::from_millis);
+    let time = millis.unwrap_or_else(|| text.parse());
+    time.map_err(|error| {
+        format!(
+            "{error}; allowed are RFC 3339 times such as 2024-11-01T00:00:00Z, and milliseconds since 1970"
+        )
+    })
 }
 
 /// What `migrate` does.
@@ -234,6 +282,16 @@ mod tests {
     }
 
     #[test]
+    fn verify_takes_times_as_the_api_does() {
+        for start in ["2024-11-01T00:00:00Z", "2024-11-01T02:00:00+02:00", "1730419200000"] {
+            let cli = parse(&format!("ohlcv verify --asset btc --start {start} --json")).unwrap();
+            let Some(Command::Verify(args)) = cli.command else { panic!("{cli:?}") };
+            assert_eq!(args.start.map(Timestamp::millis), Some(1_730_419_200_000), "{start}");
+            assert_eq!((args.assets().len(), args.end, args.repair, args.json), (1, None, false, true));
+        }
+    }
+
+    #[test]
     fn migrate_brings_up_unless_told_otherwise() {
         let action = |line| match parse(line).unwrap().command {
             Some(Command::Migrate { action }) => action,
@@ -253,6 +311,9 @@ mod tests {
             ("ohlcv backfill --days many", "many"),
             ("ohlcv backfill --asset BTC/USDT", "letters A-Z"),
             ("ohlcv backfill BTC", "BTC"),
+            ("ohlcv verify --start yesterday", "2024-11-01T00:00:00Z"),
+            ("ohlcv verify --end 99999999999999999", "1 to 9999"),
+            ("ohlcv verify --force", "--force"),
             ("ohlcv serve --force", "--force"),
             ("ohlcv migrate down", "up, status"),
             ("ohlcv --candel-interval 1h", "--candle-interval"),

@@ -6,6 +6,7 @@ mod healthcheck;
 mod migrate;
 mod openapi;
 mod service;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -100,7 +101,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         return healthcheck::execute(&settings).await;
     }
     let console = match command {
-        Command::Backfill(_) => Console::for_command(),
+        Command::Backfill(_) | Command::Verify(_) => Console::for_command(),
         _ => Console::for_service(),
     };
     telemetry::init(&settings.log_level, settings.log_format, &console)?;
@@ -117,6 +118,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         Command::Serve => service::execute(settings, outside, Parts::API, lifecycle, console).await,
         Command::Schedule => service::execute(settings, outside, Parts::SCHEDULER, lifecycle, console).await,
         Command::Backfill(wanted) => backfill::execute(settings, outside, &wanted, lifecycle, console).await,
+        Command::Verify(wanted) => verify::execute(settings, outside, &wanted, lifecycle, console).await,
         Command::Migrate { action } => migrate::execute(&settings, action, &lifecycle).await,
         Command::Healthcheck => healthcheck::execute(&settings).await,
         Command::Openapi => openapi::execute(),

@@ -24,6 +24,7 @@ mod problem;
 mod query;
 mod readiness;
 mod request_id;
+mod revisions;
 mod routes;
 mod server;
 #[cfg(test)]
@@ -36,7 +37,7 @@ use std::sync::Arc;
 
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
-use ohlcv_usecases::{ListAssets, ListGaps, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, QueryCandles, SubmitJob};
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
 use poem::{Endpoint, EndpointExt, Response, Route};
@@ -57,6 +58,7 @@ use self::health::{HealthApi, ProbesApi};
 use self::jobs::JobsApi;
 use self::no_answer::NoAnswer;
 use self::readiness::Readiness;
+use self::revisions::RevisionsApi;
 use self::routes::Routes;
 use self::trigger::TriggerApi;
 use crate::monitoring::Metrics;
@@ -83,6 +85,8 @@ pub struct HttpParts {
     pub assets: ListAssets,
     /// Lists what is missing.
     pub gaps: ListGaps,
+    /// Lists candles that were replaced.
+    pub revisions: ListRevisions,
     /// Takes fetches that are asked for.
     pub submit: SubmitJob,
     /// What has become of them.
@@ -106,7 +110,7 @@ pub struct HttpParts {
 }
 
 /// All operations.
-type Api = (HealthApi, ProbesApi, AssetsApi, GapsApi, CandlesApi, TriggerApi, JobsApi);
+type Api = (HealthApi, ProbesApi, AssetsApi, GapsApi, RevisionsApi, CandlesApi, TriggerApi, JobsApi);
 
 #[derive(Tags)]
 enum Tag {
@@ -125,6 +129,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         query,
         assets,
         gaps,
+        revisions,
         submit,
         jobs,
         store,
@@ -143,6 +148,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         ProbesApi { readiness },
         AssetsApi { assets },
         GapsApi { gaps, no_answer: no_answer.clone() },
+        RevisionsApi { revisions, no_answer: no_answer.clone() },
         CandlesApi { query, no_answer },
         TriggerApi { submit },
         JobsApi { jobs, clock },

@@ -9,12 +9,14 @@ use ohlcv_adapters::SystemClock;
 use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
+use ohlcv_domain::TimeRange;
 use ohlcv_ports::{
     CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ListGaps, Monitor,
-    MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ListGaps,
+    ListRevisions, Monitor, MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
+    VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -229,6 +231,12 @@ impl App {
                 tracked.clone(),
                 self.monitor_policy(),
             ),
+            revisions: ListRevisions::new(
+                Arc::<SqlStore>::clone(&self.database),
+                Arc::clone(&self.coverage),
+                settings.candle_interval,
+                tracked.clone(),
+            ),
             gaps: ListGaps::new(Arc::clone(&self.coverage), settings.candle_interval, tracked.clone()),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.outside.clock),
@@ -289,6 +297,22 @@ impl App {
         // New candles are not to wait behind years of history.
         let source = Arc::clone(&self.sources.interactive);
         CatchUp::new(FetchContext { source, ..self.fetching(stop, progress) }, self.goal())
+    }
+
+    /// A verification of what is stored. To repair, it waits for its turn with each asset; else it
+    /// takes no lease, so that nobody waits for it.
+    #[must_use]
+    pub fn verify(
+        &self,
+        range: TimeRange,
+        repair: bool,
+        stop: CancellationToken,
+        progress: ProgressSink,
+        ended: VerificationSink,
+    ) -> Verify {
+        let terms = repair.then(|| self.terms.clone());
+        let context = FetchContext { terms, patience: None, ..self.fetching(stop, progress) };
+        Verify::new(context, range, repair, ended)
     }
 
     /// The history that the settings want.

@@ -55,10 +55,18 @@ impl AssetRun<'_> {
             None => false,
         };
         if !counted {
-            let nothing = slots.before(slots.start());
-            let recount = Commit::of_finding(self.asset, nothing, Cause::Pending, "", now).with_recount();
-            self.apply(recount).await?;
+            self.recount(slots).await?;
         }
+        Ok(())
+    }
+
+    /// Has the rows of the summary counted anew, and the end of the answered part read from the ledger.
+    /// Of `slots` only the grid matters.
+    pub(crate) async fn recount(&self, slots: SlotRange) -> Result<(), Break> {
+        let nothing = slots.before(slots.start());
+        let now = self.context.clock.now();
+        let recount = Commit::of_finding(self.asset, nothing, Cause::Pending, "", now).with_recount();
+        self.apply(recount).await?;
         Ok(())
     }
 }

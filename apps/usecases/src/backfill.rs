@@ -75,7 +75,7 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
         }
         let closed = slots.before(closed_until);
         // Before the holes: a page about what moved in answers for the holes within it as well.
-        let unverified = run.verify(closed).await?;
+        let unverified = run.confirm(closed).await?;
         if unverified.are_hopeless() {
             unverified.into_result()?;
         } else {
@@ -114,7 +114,8 @@ impl AssetRun<'_> {
         Ok(Some((grid, listing)))
     }
 
-    async fn listing(&self) -> Result<Option<Timestamp>, Break> {
+    /// The open time of its first candle on the exchange, which is asked; none if it has had none yet.
+    pub(crate) async fn listing(&self) -> Result<Option<Timestamp>, Break> {
         let listing = self.context.source.listing(self.asset, self.context.policy.interval);
         match self.context.stop.run_until_cancelled(listing).await {
             Some(listing) => Ok(listing?),

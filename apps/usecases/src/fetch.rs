@@ -99,6 +99,24 @@ impl FetchContext {
             return Ok(RunReport::stopped(assets, self.clock.now()));
         };
         let time = time?;
+        let reports =
+            self.side_by_side(assets, time, work, AssetReport::empty, |report| (self.ended)(report)).await;
+        Ok(RunReport { time, assets: reports })
+    }
+
+    /// Works on all assets, some at once, each under its lease; `undone` is what comes of one that
+    /// cannot be worked on, `ended` hears of each as soon as the work on it has ended.
+    pub(crate) async fn side_by_side<'a, T, F>(
+        &'a self,
+        assets: &[Asset],
+        time: ExchangeTime,
+        work: impl Fn(AssetRun<'a>) -> F,
+        undone: impl Fn(Asset, Outcome) -> T,
+        ended: impl Fn(&T),
+    ) -> Vec<T>
+    where
+        F: Future<Output = T>,
+    {
         let mut runs = Vec::with_capacity(assets.len());
         for (position, &asset) in assets.iter().enumerate() {
             let progress = Progress { asset, done: 0, expected: 0 };
@@ -111,50 +129,52 @@ impl FetchContext {
                 fence: None,
                 settled: None,
             };
-            let reported = self.under_lease(run, &work);
+            let reported = self.under_lease(run, &work, &undone);
+            let ended = &ended;
             runs.push(async move {
                 let report = reported.await;
-                (self.ended)(&report);
+                ended(&report);
                 (position, report)
             });
         }
         let at_once = self.policy.assets_at_once.max(1);
-        let mut reports: Vec<(usize, AssetReport)> =
+        let mut reports: Vec<(usize, T)> =
             futures::stream::iter(runs).buffer_unordered(at_once).collect().await;
         reports.sort_by_key(|(position, _)| *position);
-        Ok(RunReport { time, assets: reports.into_iter().map(|(_, report)| report).collect() })
+        reports.into_iter().map(|(_, report)| report).collect()
     }
 }
 
 impl FetchContext {
     /// Works on an asset while nobody else does.
-    async fn under_lease<'a, F>(
+    async fn under_lease<'a, T, F>(
         &'a self,
         mut run: AssetRun<'a>,
         work: impl Fn(AssetRun<'a>) -> F,
-    ) -> AssetReport
+        undone: impl Fn(Asset, Outcome) -> T,
+    ) -> T
     where
-        F: Future<Output = AssetReport>,
+        F: Future<Output = T>,
     {
         let asset = run.asset;
         if self.stop.is_cancelled() {
-            return AssetReport::empty(asset, Outcome::Stopped);
+            return undone(asset, Outcome::Stopped);
         }
         let Some(terms) = &self.terms else { return work(run).await };
         let lease = format!("asset {asset}");
         let taken = terms.wait_for(&lease, self.patience, &self.stop).await;
         let fence = match taken {
             Ok(Some(fence)) => fence,
-            Ok(None) if self.stop.is_cancelled() => return AssetReport::empty(asset, Outcome::Stopped),
-            Ok(None) => return AssetReport::empty(asset, Outcome::Busy),
-            Err(error) => return AssetReport::empty(asset, Outcome::Failed(error.into())),
+            Ok(None) if self.stop.is_cancelled() => return undone(asset, Outcome::Stopped),
+            Ok(None) => return undone(asset, Outcome::Busy),
+            Err(error) => return undone(asset, Outcome::Failed(error.into())),
         };
         run.fence = Some(fence.clone());
         match terms.keep(&fence, work(run)).await {
             Kept::Done(report) => report,
             Kept::Lost => {
                 let lost = StoreError::LeaseLost { lease: fence.lease };
-                AssetReport::empty(asset, Outcome::Failed(lost.into()))
+                undone(asset, Outcome::Failed(lost.into()))
             }
         }
     }

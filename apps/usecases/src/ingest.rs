@@ -1,6 +1,6 @@
 //! One page on its way from the source through the door into the store.
 
-use ohlcv_domain::{Applied, Commit, Rejection, SlotRange, TimeRange, check_page};
+use ohlcv_domain::{Applied, CheckedPage, Commit, Rejection, SlotRange, TimeRange, check_page};
 use ohlcv_ports::{SourceError, SourcePage};
 
 use crate::fetch::{AssetRun, Break};
@@ -38,6 +38,16 @@ impl AssetRun<'_> {
         asked: SlotRange,
         lacking: &mut Vec<TimeRange>,
     ) -> Result<SlotRange, Break> {
+        let (answered, checked) = self.ask_checked(asked).await?;
+        let explained = checked.findings.iter().filter(|finding| finding.cause.explains());
+        let explained: Vec<TimeRange> = explained.map(|finding| finding.range).collect();
+        self.commit_page(answered, checked).await?;
+        lacking.extend(explained);
+        Ok(answered)
+    }
+
+    /// Asks once; returns the slots that the answer is about, and what of it passed the door.
+    pub(crate) async fn ask_checked(&self, asked: SlotRange) -> Result<(SlotRange, CheckedPage), Break> {
         let page = self.ask(asked).await?;
         let answered = asked.before(page.answered_until);
         if answered.is_empty() {
@@ -49,9 +59,16 @@ impl AssetRun<'_> {
             let count = checked.rejected.len();
             tracing::warn!(asset = %self.asset, count, "rejected {count} rows of {}, the first as {first}", self.asset);
         }
+        Ok((answered, checked))
+    }
+
+    /// Commits what passed the door of an answer about `answered`.
+    pub(crate) async fn commit_page(
+        &mut self,
+        answered: SlotRange,
+        checked: CheckedPage,
+    ) -> Result<Applied, Break> {
         let rejected = checked.rejected.clone();
-        let explained = checked.findings.iter().filter(|finding| finding.cause.explains());
-        let explained: Vec<TimeRange> = explained.map(|finding| finding.range).collect();
         let observed_at = self.context.clock.now();
         let commit = Commit::of_page(self.asset, answered, checked, observed_at).map_err(|error| {
             // Cannot happen: the door accounts for every slot it was given; its property test.
@@ -60,8 +77,7 @@ impl AssetRun<'_> {
         let applied = self.apply(commit).await?;
         count(applied, &rejected);
         self.gains.add_page(applied, &rejected);
-        lacking.extend(explained);
-        Ok(answered)
+        Ok(applied)
     }
 
     async fn ask(&self, asked: SlotRange) -> Result<SourcePage, Break> {

@@ -7,19 +7,22 @@
 //! | [`FetchRange`] | the candles of a range that somebody named |
 //! | [`SubmitJob`] | somebody asks for a fetch, which becomes a job |
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
+//! | [`Verify`] | stored against source, candle by candle; reports, repairs only when told |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
+//! | [`ListRevisions`] | candles that were replaced, as they were |
 //! | [`ListGaps`] | every hole of a series with its cause, sorted |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
 //! | [`Monitor`] | how far behind each asset is and how many holes there are, without reading candles |
 //!
 //! The fetching ones share five steps, a file each: `extend` puts new slots on the ledger, `audit`
-//! compares ledger and rows, `verify` asks again for what came from elsewhere, `fill_gaps` works the
+//! compares ledger and rows, `confirm` asks again for what came from elsewhere, `fill_gaps` works the
 //! ledger off, and `ingest` takes one page from the source through the door into the store. `standing`
 //! judges what came of it. All arithmetic is the domain's.
 
 mod audit;
 mod backfill;
 mod catch_up;
+mod confirm;
 mod exchange_time;
 mod extend;
 mod fetch;
@@ -30,6 +33,7 @@ mod job_board;
 mod lease_terms;
 mod list_assets;
 mod list_gaps;
+mod list_revisions;
 mod look_up;
 mod monitor;
 mod query_candles;
@@ -49,9 +53,14 @@ pub use fetch_range::FetchRange;
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, AssetStatus, ListAssets};
 pub use list_gaps::{Gap, GapPage, GapQuery, ListGaps};
+pub use list_revisions::{ListRevisions, RevisionPage, RevisionQuery};
 pub use look_up::QueryError;
 pub use monitor::{Monitor, MonitorPolicy, Observed};
 pub use query_candles::{CandlePage, CandleQuery, QueryCandles};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
 pub use run_job::{RunJob, Worked};
 pub use submit_job::{FetchWish, SubmitError, SubmitJob, UNENDED_JOBS_MAX};
+pub use verify::{
+    FAULTS_KEPT_MAX, Fault, FaultCount, FaultKind, Faults, MonthDigest, SummaryFault, Verification,
+    VerificationSink, Verify,
+};

@@ -16,7 +16,7 @@ use ohlcv_domain::Interval;
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, Jobs};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_usecases::{ListAssets, ListGaps, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::test::TestClient;
@@ -100,7 +100,7 @@ fn parts(
     let query = QueryCandles::new(
         Arc::clone(&candles),
         Arc::clone(&coverage),
-        history,
+        Arc::<MemoryStore>::clone(&history),
         Interval::H12,
         tracked.clone(),
     );
@@ -110,6 +110,7 @@ fn parts(
         submit: SubmitJob::new(Arc::clone(&jobs), Arc::clone(&clock), tracked.clone()),
         jobs,
         assets: ListAssets::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy),
+        revisions: ListRevisions::new(history, Arc::clone(&coverage), Interval::H12, tracked.clone()),
         gaps: ListGaps::new(coverage, Interval::H12, tracked.clone()),
         store: candles,
         clock,

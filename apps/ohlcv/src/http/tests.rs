@@ -21,7 +21,7 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, MockJobs};
-use ohlcv_usecases::{ListAssets, ListGaps, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
@@ -116,7 +116,7 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
     let query = QueryCandles::new(
         Arc::clone(&candles),
         Arc::clone(&coverage),
-        history,
+        Arc::<MemoryStore>::clone(&history),
         Interval::H12,
         tracked.clone(),
     );
@@ -124,6 +124,7 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
     HttpParts {
         query,
         assets: ListAssets::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy),
+        revisions: ListRevisions::new(history, Arc::clone(&coverage), Interval::H12, tracked.clone()),
         gaps: ListGaps::new(coverage, Interval::H12, tracked.clone()),
         store: candles,
         submit: SubmitJob::new(Arc::<MockJobs>::clone(&jobs), Arc::clone(&clock), tracked.clone()),

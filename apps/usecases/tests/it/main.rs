@@ -5,4 +5,5 @@ mod fetching;
 mod jobs;
 mod querying;
 mod sources;
+mod verifying;
 mod world;

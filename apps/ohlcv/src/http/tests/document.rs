@@ -60,6 +60,7 @@ fn every_operation_is_documented_with_what_it_may_answer() {
         "list_assets",
         "list_gaps",
         "list_jobs",
+        "list_revisions",
         "trigger_fetch",
     ]
     .map(str::to_owned);
