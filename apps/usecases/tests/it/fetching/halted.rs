@@ -79,11 +79,11 @@ async fn a_market_that_comes_back_is_found_within_a_day_and_the_time_between_is_
         holes.iter().map(|(hole, _)| *hole).reduce(|one, next| one.hull(next)),
         Some(range(STOPPED, "2024-11-12"))
     );
-    // It is polled at closes again.
+    // It is polled at closes again, as ever with the candle before.
     world.calls();
     world.clock.set(at("2024-11-13T12:01"));
     world.catch_up().await;
-    assert_eq!(world.pages()[0], half_days("2024-11-13", "2024-11-13T12:00"));
+    assert_eq!(world.pages()[0], half_days("2024-11-12T12:00", "2024-11-13T12:00"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,6 +120,6 @@ async fn other_assets_are_asked_for_as_ever() {
     world.calls();
     world.clock.set(at("2024-11-10T12:01"));
     catch_up.run(&assets).await.unwrap();
-    let page = Call::Page(asset("ETH"), half_days("2024-11-10", "2024-11-10T12:00"));
+    let page = Call::Page(asset("ETH"), half_days("2024-11-09T12:00", "2024-11-10T12:00"));
     assert_eq!(world.calls(), [Call::ServerTime, page]);
 }
