@@ -75,6 +75,7 @@ pub(crate) struct CandlesApi {
     pub(crate) no_answer: NoAnswer,
 }
 
+#[expect(clippy::too_many_arguments, reason = "an operation has an argument for each of its parameters")]
 #[OpenApi]
 impl CandlesApi {
     /// Candles of one asset

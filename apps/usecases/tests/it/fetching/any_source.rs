@@ -356,7 +356,7 @@ async fn live(present: Vec<bool>, steps: Vec<Step>) -> Result<(), TestCaseError>
 /// How many lives are lived: 256, or what `OHLCV_FUZZ_CASES` says.
 fn cases() -> u32 {
     let told = std::env::var("OHLCV_FUZZ_CASES").ok();
-    told.map_or(256, |cases| cases.parse().expect("OHLCV_FUZZ_CASES is a number"))
+    told.map_or(256, |cases| cases.parse().unwrap())
 }
 
 proptest! {
