@@ -7,12 +7,15 @@ use crate::{Grid, Summary, TimeRange, Timestamp};
 /// A market that has had no candle for this long has stopped. Twice the longest outage of the exchange
 /// that is known (33 hours), so that an outage is not taken for the end of a market.
 pub const HALTED_AFTER: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// Fewer candles in a row than this may just be late, however long they last.
+const HALTED_CANDLES: u32 = 3;
 /// How long a market that has stopped is left alone before it is looked at again: it may come back.
 pub const HALTED_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Summary {
     /// The end of the series, from its last candle up to where the exchange has answered, if the
-    /// exchange has had nothing there that could be stored for [`HALTED_AFTER`] or longer.
+    /// exchange has had nothing there that could be stored for [`HALTED_AFTER`] or longer, and for no
+    /// fewer than three candles of the longest kind: one that is late ends no market.
     ///
     /// Where no candle is stored at all it begins with the span, but not before the listing.
     #[must_use]
@@ -23,7 +26,8 @@ impl Summary {
             None => self.span?.start().max(listed),
         };
         let halt = TimeRange::new(since, self.answered_until?).ok()?;
-        (halt.lasts() >= HALTED_AFTER).then_some(halt)
+        let after = HALTED_AFTER.max(grid.interval().longest() * HALTED_CANDLES);
+        (halt.lasts() >= after).then_some(halt)
     }
 
     /// Where the part begins that need not be looked at yet: the market has stopped, and less than
@@ -78,6 +82,20 @@ mod tests {
         let halt = series(Some(10), 13).halt(GRID);
         assert_eq!(halt, TimeRange::new(day(10), day(13)).ok());
         assert_eq!(series(Some(10), 10).halt(GRID), None);
+    }
+
+    #[test]
+    fn no_market_has_stopped_because_one_weekly_candle_is_late() {
+        let weekly = Grid::new(Interval::W1);
+        let monday = weekly.ceil(day(100));
+        let after = |weeks: i64| Summary {
+            last: Some(weekly.step(monday, -1)),
+            answered_until: Some(weekly.step(monday, weeks)),
+            ..series(None, 0)
+        };
+        assert_eq!(after(1).halt(weekly), None);
+        assert_eq!(after(2).halt(weekly), None);
+        assert_eq!(after(3).halt(weekly), TimeRange::new(monday, weekly.step(monday, 3)).ok());
     }
 
     #[test]

@@ -11,15 +11,15 @@ use crate::market::{HALF_DAY, Market, NOON, at};
 
 ohlcv_tests::on_each_database!(
     the_list_of_assets_reads_no_candles,
-    the_list_of_assets_takes_as_long_with_many_candles_as_with_few,
+    what_is_asked_for_often_takes_as_long_with_many_candles_as_with_few,
 );
 
 const ASSETS: &str = "/api/v1/assets";
 const FEW: u64 = 5_000;
 /// How many are many; `OHLCV_MANY_CANDLES` says otherwise.
 const MANY: u64 = 500_000;
-/// How often each list is asked for; what the fastest tenth takes is compared.
-const REQUESTS: usize = 400;
+/// How often each is done; what the fastest tenth takes is compared.
+const ROUNDS: usize = 300;
 
 /// Takes the table of candles away, so that whoever reads it fails.
 async fn the_list_of_assets_reads_no_candles(backend: Backend) {
@@ -76,12 +76,31 @@ async fn with_candles(market: &Market, database: &TestDatabase, backend: Backend
     service
 }
 
-async fn took(service: &Service, candles: u64) -> Duration {
+/// What is timed of a service over so many candles.
+#[derive(Clone, Copy, Debug)]
+enum Timed {
+    ListOfAssets,
+    CatchUpWithNothingNew,
+    CandlesAsOfNow,
+}
+
+async fn took(timed: Timed, service: &Service, candles: u64) -> Duration {
     let started = Instant::now();
-    let answer = service.get(ASSETS).await;
-    let took = started.elapsed();
-    assert_eq!(answer.json()["assets"][0]["total_candles"], candles);
-    took
+    match timed {
+        Timed::ListOfAssets => {
+            let answer = service.get(ASSETS).await;
+            assert_eq!(answer.json()["assets"][0]["total_candles"], candles);
+        }
+        Timed::CatchUpWithNothingNew => {
+            let report = service.catch_up().await;
+            assert!(!report.has_failures() && report.assets.iter().all(|asset| asset.gains.stored.new == 0));
+        }
+        Timed::CandlesAsOfNow => {
+            let answer = service.get(&format!("/api/v1/ohlcv/BTC?as_of={NOON}&limit=10")).await;
+            assert_eq!(answer.json()["count"], 10);
+        }
+    }
+    started.elapsed()
 }
 
 /// What the fastest tenth of these takes at most: what else the machine does is not in it.
@@ -90,19 +109,21 @@ fn usual(mut took: Vec<Duration>) -> Duration {
     took[took.len() / 10]
 }
 
-async fn the_list_of_assets_takes_as_long_with_many_candles_as_with_few(backend: Backend) {
+async fn what_is_asked_for_often_takes_as_long_with_many_candles_as_with_few(backend: Backend) {
     let many = std::env::var("OHLCV_MANY_CANDLES").map_or(MANY, |many| many.parse().unwrap());
     let market = Market::new(HALF_DAY, &["BTC"], NOON, 1).await;
     let databases = [TestDatabase::new(backend).await, TestDatabase::new(backend).await];
     let few = with_candles(&market, &databases[0], backend, FEW).await;
     let lots = with_candles(&market, &databases[1], backend, many).await;
-    let (mut of_few, mut of_lots) = (Vec::new(), Vec::new());
-    // In turn, so that both meet the same machine.
-    for _ in 0..REQUESTS {
-        of_few.push(took(&few, FEW).await);
-        of_lots.push(took(&lots, many).await);
+    for timed in [Timed::ListOfAssets, Timed::CatchUpWithNothingNew, Timed::CandlesAsOfNow] {
+        let (mut of_few, mut of_lots) = (Vec::new(), Vec::new());
+        // In turn, so that both meet the same machine.
+        for _ in 0..ROUNDS {
+            of_few.push(took(timed, &few, FEW).await);
+            of_lots.push(took(timed, &lots, many).await);
+        }
+        let (few, lots) = (usual(of_few), usual(of_lots));
+        println!("{timed:?}: {FEW} candles: {few:?}; {many} candles: {lots:?}");
+        assert!(lots <= few.mul_f64(1.2), "{timed:?}: {lots:?} with {many} candles, {few:?} with {FEW}");
     }
-    let (few, lots) = (usual(of_few), usual(of_lots));
-    println!("{FEW} candles: {few:?}; {many} candles: {lots:?}");
-    assert!(lots <= few.mul_f64(1.2), "{lots:?} with {many} candles, {few:?} with {FEW}");
 }

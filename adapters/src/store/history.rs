@@ -45,8 +45,11 @@ async fn note_arrivals(
     let runs = slot_runs(commit.asked().grid(), arrived.iter().copied());
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Ok(()) };
     let asset = commit.asset();
-    let known = "SELECT start_ms, end_ms FROM arrival
-        WHERE asset = $1 AND end_ms > $2 AND start_ms < $3 ORDER BY start_ms";
+    // Runs are disjoint: the last that begins before all of these is the only one that can reach in.
+    let known =
+        "SELECT start_ms, end_ms FROM arrival WHERE asset = $1 AND start_ms < $3 AND start_ms >= COALESCE(
+            (SELECT MAX(start_ms) FROM arrival WHERE asset = $1 AND start_ms <= $2), $2)
+        ORDER BY start_ms";
     let all = first.hull(*last);
     let values: [Value; 3] = [text(asset).into(), all.start().millis().into(), all.end().millis().into()];
     let known = transaction.query_all_raw(statement(transaction, known.to_owned(), values)).await?;
@@ -92,7 +95,8 @@ async fn insert_revision(
         "INSERT INTO revision ({columns}, number, since_ms, until_ms, job_id)
         VALUES ({}, $12, COALESCE(
             (SELECT MAX(until_ms) FROM revision WHERE asset = $1 AND timestamp = $2),
-            (SELECT at_ms FROM arrival WHERE asset = $1 AND start_ms <= $13 AND end_ms > $13)
+            (SELECT CASE WHEN end_ms > $13 THEN at_ms END FROM arrival
+                WHERE asset = $1 AND start_ms <= $13 ORDER BY start_ms DESC LIMIT 1)
         ), $14, $15)",
         places.join(", ")
     );
@@ -123,9 +127,10 @@ pub(super) async fn page_at(
         Take::Newest => "DESC",
     };
     let opens = dialect.millis_of("c.timestamp");
-    // A run of arrivals that begins last before a slot is the only one that can hold it.
+    // A run of arrivals that begins last before a slot is the only one that can hold it. Either part is
+    // cut to the limit by itself, so that neither is read to its end.
     let sql = format!(
-        "SELECT {columns} FROM (
+        "SELECT {columns} FROM (SELECT * FROM (
             SELECT {columns} FROM spot_ohlcv c
             WHERE c.asset = $1 AND c.timestamp >= $2 AND c.timestamp < $3
                 AND NOT EXISTS (SELECT 1 FROM revision r
@@ -135,10 +140,12 @@ pub(super) async fn page_at(
                     (SELECT CASE WHEN a.end_ms > {opens} THEN a.at_ms END FROM arrival a
                         WHERE a.asset = $1 AND a.start_ms <= {opens} ORDER BY a.start_ms DESC LIMIT 1),
                     $4) <= $4
-            UNION ALL
+            ORDER BY c.timestamp {order} LIMIT $5) kept
+            UNION ALL SELECT * FROM (
             SELECT {columns} FROM revision r
             WHERE r.asset = $1 AND r.timestamp >= $2 AND r.timestamp < $3
                 AND r.until_ms > $4 AND COALESCE(r.since_ms, $4) <= $4
+            ORDER BY r.timestamp {order} LIMIT $5) replaced
         ) stood ORDER BY timestamp {order} LIMIT $5"
     );
     let values: [Value; 5] = [

@@ -174,6 +174,11 @@ pub(super) async fn breaks(
     longest_step: Duration,
 ) -> Result<Breaks, DbErr> {
     let count = count(db, asset, range).await?;
+    let spread = count.first.zip(count.last).map_or(Duration::ZERO, |(first, last)| last.since(first));
+    if spread <= longest_step {
+        // No two of them can be further apart.
+        return Ok(Breaks { rows: count.rows, first: count.first, last: count.last, steps: Vec::new() });
+    }
     let dialect = Dialect::of(db);
     let sql = match dialect {
         Dialect::Sqlite => {

@@ -60,6 +60,7 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
         return Ok(Outcome::Incomplete("the exchange has no candles of it yet".to_owned()));
     };
     let closed_until = run.closed_until(grid)?;
+    run.settled = run.summary().await?.and_then(|known| known.last);
     let days = goal.only_days.unwrap_or(goal.days);
     let aim = grid.floor(closed_until.saturating_sub(DAY * days));
     if let Ok(wanted) = TimeRange::new(aim, closed_until) {

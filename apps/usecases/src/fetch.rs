@@ -67,8 +67,8 @@ pub(crate) struct AssetRun<'a> {
     pub(crate) gains: Gains,
     pub(crate) progress: Progress,
     pub(crate) fence: Option<Fence>,
-    /// The newest stored candle, if the page that begins behind it is to read it once more: exchanges
-    /// adjust candles shortly after their close.
+    /// The newest stored candle before the run: the page that begins behind it reads it once more, for
+    /// exchanges adjust candles shortly after their close.
     pub(crate) settled: Option<Timestamp>,
 }
 

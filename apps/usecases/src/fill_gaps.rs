@@ -84,11 +84,13 @@ impl AssetRun<'_> {
     }
 
     /// The slots of a hole, with the newest stored candle if that is to be read once more before new
-    /// ones.
+    /// ones, and costs no request of its own.
     fn to_be_asked(&self, slots: SlotRange, cause: Cause) -> SlotRange {
         let and_before = slots.with_one_before();
-        let follows = cause == Cause::Pending && self.settled == Some(and_before.start());
-        if follows { and_before } else { slots }
+        let is_new = matches!(cause, Cause::Pending | Cause::Failed);
+        let follows = is_new && self.settled == Some(and_before.start());
+        let has_room = slots.len() % u64::from(self.context.source.page_slots_max().get()) != 0;
+        if follows && has_room { and_before } else { slots }
     }
 
     async fn ask_about(&mut self, slots: SlotRange) -> Result<(), Unanswered> {

@@ -41,7 +41,7 @@ pub struct AssetCoverage {
 pub enum AssetStatus {
     /// It is not among the tracked assets: what is stored stays as it is.
     Untracked,
-    /// The exchange answers, but has had no candle of it for three days or longer: the market was
+    /// The exchange answers, but has had no candle of it for three days (and three candles) or longer: the market was
     /// stopped or taken off, or has not got candles in the wanted span. It is looked at once a day.
     Halted,
     /// No candle is stored.

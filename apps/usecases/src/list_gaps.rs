@@ -152,11 +152,14 @@ impl ListGaps {
         for summary in self.coverage.summaries().await? {
             let listed = summary.span.zip(summary.listing).filter(|_| self.tracked.contains(&summary.asset));
             let Some((span, listing)) = listed else { continue };
-            let since = span.start().max(self.grid(&summary).floor(listing));
-            let watched = TimeRange::new(since, span.end()).ok().and_then(|seen| seen.intersection(range));
-            let Some(watched) = watched else { continue };
+            let grid = self.grid(&summary);
+            let since = span.start().max(grid.floor(listing));
+            // A market that has stopped says nothing about what the others lack since.
+            let until = summary.halt(grid).map_or(span.end(), TimeRange::start);
+            let Ok(watched) = TimeRange::new(since, until) else { continue };
+            let Some(overlap) = watched.intersection(range) else { continue };
             let lacks = lacking.contains(&summary.asset);
-            let empty = if lacks { self.empty(summary.asset, watched).await? } else { Vec::new() };
+            let empty = if lacks { self.empty(summary.asset, overlap).await? } else { Vec::new() };
             witnesses.push(Witness { watched, empty });
         }
         Ok(witnesses)

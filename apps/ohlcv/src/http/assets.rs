@@ -56,7 +56,7 @@ pub(crate) struct AssetRow {
 pub(crate) enum StatusWord {
     /// It is not among the tracked assets; what is stored stays as it is.
     Untracked,
-    /// The exchange answers, but has had no candle of it for three days or longer. It is looked at once
+    /// The exchange answers, but has had no candle of it for three days (and three candles) or longer. It is looked at once
     /// a day.
     Halted,
     /// No candle is stored.

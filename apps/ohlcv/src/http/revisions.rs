@@ -45,6 +45,18 @@ pub(crate) struct RevisionRow {
     close: String,
     /// What its volume was.
     volume: String,
+    /// What its traded amount in units of the quote asset was; null where unknown.
+    #[oai(nullable)]
+    quote_volume: Option<String>,
+    /// What its number of trades was; null where unknown.
+    #[oai(nullable)]
+    trades: Option<u32>,
+    /// What the part of the volume in which the buyer was the taker was; null where unknown.
+    #[oai(nullable)]
+    taker_buy_volume: Option<String>,
+    /// What the part of the quote volume in which the buyer was the taker was; null where unknown.
+    #[oai(nullable)]
+    taker_buy_quote_volume: Option<String>,
     /// Since when it was stored so; null if that was before it was written down.
     #[oai(nullable)]
     since: Option<Time>,
@@ -58,6 +70,7 @@ pub(crate) struct RevisionRow {
 impl From<Revision> for RevisionRow {
     fn from(Revision { number, candle, since, until, job }: Revision) -> Self {
         let text = |of: fn(&Candle) -> ohlcv_domain::Price| of(&candle).to_string();
+        let details = candle.details();
         Self {
             number,
             timestamp: Time(candle.open_time()),
@@ -66,6 +79,10 @@ impl From<Revision> for RevisionRow {
             low: text(Candle::low),
             close: text(Candle::close),
             volume: candle.volume().to_string(),
+            quote_volume: details.map(|details| details.quote_volume.to_string()),
+            trades: details.map(|details| details.trades),
+            taker_buy_volume: details.map(|details| details.taker_buy_volume.to_string()),
+            taker_buy_quote_volume: details.map(|details| details.taker_buy_quote_volume.to_string()),
             since: since.map(Time),
             until: Time(until),
             job_id: job.map(|job| job.to_string()),

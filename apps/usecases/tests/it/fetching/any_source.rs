@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ohlcv_domain::{
-    Candle, Grid, Hole, HoleCount, Interval, Rejection, Rule, SlotRange, TimeRange, Timestamp, gaps,
+    Candle, Grid, Hole, HoleCount, Interval, Rejection, Rule, SlotRange, TimeRange, Timestamp,
+    answered_until, gaps,
 };
 use ohlcv_ports::testing::PausedClock;
 use ohlcv_ports::{CandleStore, Clock, Coverage, History, SourcePage, Take};
@@ -90,6 +91,8 @@ struct Market {
     /// What the store held at times of the local clock, which went on since.
     seen: BTreeMap<Timestamp, Vec<Candle>>,
     latest: Timestamp,
+    /// The last change and the rows, as they were at the last look.
+    looked: (u64, BTreeMap<Timestamp, Candle>),
     time: ExchangeClock,
 }
 
@@ -119,8 +122,17 @@ impl Market {
         world.source.add(btc(), Interval::H12, honest.values().copied());
         let time = ExchangeClock { local: Arc::clone(&world.clock), ahead_millis: Arc::default() };
         let (withdrawn, seen) = (BTreeSet::new(), BTreeMap::new());
-        let market =
-            Self { world, grid, honest, withdrawn, revisions: 0, seen, latest: Timestamp::MIN, time };
+        let market = Self {
+            world,
+            grid,
+            honest,
+            withdrawn,
+            revisions: 0,
+            seen,
+            latest: Timestamp::MIN,
+            looked: Default::default(),
+            time,
+        };
         market.recover();
         market
     }
@@ -216,6 +228,14 @@ impl Market {
         let rows = self.world.rows("BTC").await;
         let logged = |row: &Candle| changes.iter().any(|change| change.range.contains(row.open_time()));
         prop_assert!(rows.iter().all(logged));
+        // What is no longer as at the last look was changed since, and the log says so.
+        let (looked, before) = &self.looked;
+        let news =
+            |row: &Candle| changes.iter().any(|new| new.seq > *looked && new.range.contains(row.open_time()));
+        let was = |row: &&Candle| before.get(&row.open_time()).is_some_and(|before| before == *row);
+        prop_assert!(rows.iter().filter(|row| !was(row)).all(news));
+        let row_of = |row: &Candle| (row.open_time(), *row);
+        self.looked = (changes.len() as u64, rows.iter().map(row_of).collect());
         let now = self.world.clock.now();
         // With a clock that was set back, what was written by it lies in the future.
         if now >= self.latest {
@@ -252,6 +272,10 @@ impl Market {
         prop_assert!(holes.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.start()));
         prop_assert_eq!(joined(&holes), missing);
         prop_assert_eq!(summary.candles, rows.len() as u64);
+        prop_assert_eq!(summary.first, rows.first().map(Candle::open_time));
+        prop_assert_eq!(summary.last, rows.last().map(Candle::open_time));
+        let answered = answered_until(span.end(), holes.iter().rev().cloned());
+        prop_assert_eq!(summary.answered_until, Some(answered));
         let counts = self.world.store.hole_counts().await.unwrap();
         let slots_of = |count: &HoleCount| self.grid.interval().slots_lasting(count.lasting) * count.holes;
         let missing: u64 = counts.iter().map(slots_of).sum();

@@ -50,13 +50,13 @@ async fn a_second_run_asks_for_the_time_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_after_a_pause_asks_only_for_what_closed_meanwhile() {
+async fn a_run_after_a_pause_asks_for_what_closed_meanwhile_and_the_candle_before() {
     let world = World::of_btc();
     world.backfill(10).await;
     world.calls();
     world.clock.set(at("2024-11-08T00:01"));
     world.backfill(10).await;
-    assert_eq!(world.pages(), [half_days(CLOSED, "2024-11-08")]);
+    assert_eq!(world.pages(), [half_days("2024-11-06", "2024-11-08")]);
     assert_eq!(world.rows("BTC").await, candles(half_days(TEN_DAYS_AGO, "2024-11-08")));
 }
 

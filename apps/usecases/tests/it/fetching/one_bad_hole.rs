@@ -6,7 +6,7 @@ use ohlcv_domain::SlotRange;
 use ohlcv_ports::SourceError;
 use ohlcv_usecases::{AssetError, Outcome};
 
-use crate::world::{CLOSED, HOUR, World, at, away, btc, half_days, range};
+use crate::world::{HOUR, World, at, away, btc, half_days, range};
 
 /// A world with four empty holes of one slot, all of them due.
 async fn with_four_due_holes() -> (World, [SlotRange; 4]) {
@@ -93,7 +93,8 @@ async fn a_failed_tail_comes_before_older_slots_that_were_never_asked() {
     world.store.remove_rows(btc(), range("2024-11-01", "2024-11-02"));
     world.calls();
     assert!(matches!(world.backfill(10).await.outcome, Outcome::Done));
-    assert_eq!(world.pages(), [half_days(CLOSED, "2024-11-07"), half_days("2024-11-01", "2024-11-02")]);
+    // The tail with the candle before it, which may have been adjusted since.
+    assert_eq!(world.pages(), [half_days("2024-11-06", "2024-11-07"), half_days("2024-11-01", "2024-11-02")]);
 }
 
 #[tokio::test(start_paused = true)]

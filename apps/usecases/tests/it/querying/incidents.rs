@@ -89,3 +89,20 @@ async fn a_market_that_was_halted_for_long_is_no_outage() {
     let series = [("BTC", halted.as_str()), ("ETH", "CCCCeCCC"), ("SOL", "CCCCeCCC")];
     assert_eq!(incidents(&series, &["BTC", "ETH", "SOL"]).await, [None]);
 }
+
+#[tokio::test]
+async fn markets_that_have_stopped_have_no_say_about_what_the_others_lack_since() {
+    let gone = "CCeeeeeeee";
+    let series =
+        [("BTC", "CCCeCCCCCC"), ("ETH", "CCCCCCCCCC"), ("OLDA", gone), ("OLDB", gone), ("OLDC", gone)];
+    let all = ["BTC", "ETH", "OLDA", "OLDB", "OLDC"];
+    assert_eq!(incidents(&series, &all).await, [None]);
+}
+
+#[tokio::test]
+async fn an_outage_ends_where_it_ended_for_most_however_short_the_hole_that_was_asked_for() {
+    let series = [("BTC", "CCeCCC"), ("ETH", "CeeeCC"), ("SOL", "CeeeCC"), ("XRP", "CeeeCC")];
+    let all = ["BTC", "ETH", "SOL", "XRP"];
+    let shared = range("2024-11-01T12:00", "2024-11-03");
+    assert_eq!(incidents(&series, &all).await, [Some(shared)]);
+}
