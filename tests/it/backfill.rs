@@ -14,7 +14,7 @@ use crate::market::{HALF_DAY, Market, NOON, asset, at, candles, dumped};
 ohlcv_tests::on_each_database!(
     everything_closed_is_stored_exactly,
     a_second_backfill_asks_for_no_candles_and_changes_no_row,
-    a_later_backfill_asks_for_the_new_candles_alone,
+    a_later_backfill_asks_for_the_new_candles_and_the_one_before,
     the_listing_is_found_by_one_request,
     young_assets_are_served_but_not_complete,
     a_hole_of_the_exchange_is_known_and_not_asked_for_again,
@@ -62,7 +62,7 @@ async fn a_second_backfill_asks_for_no_candles_and_changes_no_row(backend: Backe
     assert_eq!(whole_database(&database).await, before);
 }
 
-async fn a_later_backfill_asks_for_the_new_candles_alone(backend: Backend) {
+async fn a_later_backfill_asks_for_the_new_candles_and_the_one_before(backend: Backend) {
     let market = Market::new(HALF_DAY, &["BTC"], "2024-11-20T00:10:00Z", 40).await;
     market.clock.set(at(NOON));
     let database = TestDatabase::new(backend).await;
@@ -72,7 +72,8 @@ async fn a_later_backfill_asks_for_the_new_candles_alone(backend: Backend) {
     market.exchange.clear_requests();
     service.backfill().await;
     let asked = market.pages_asked();
-    assert_eq!(asked, [("BTCUSDT".to_owned(), at("2024-11-06T12:00:00Z"))]);
+    // The one before closed last: the exchange may have adjusted it since.
+    assert_eq!(asked, [("BTCUSDT".to_owned(), at("2024-11-06T00:00:00Z"))]);
     assert_eq!(database.dump().await.last().unwrap().split(' ').nth(1), Some("1730980800000"));
 }
 

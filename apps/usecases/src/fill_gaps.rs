@@ -89,7 +89,7 @@ impl AssetRun<'_> {
         let and_before = slots.with_one_before();
         let is_new = matches!(cause, Cause::Pending | Cause::Failed);
         let follows = is_new && self.settled == Some(and_before.start());
-        let has_room = slots.len() % u64::from(self.context.source.page_slots_max().get()) != 0;
+        let has_room = !slots.len().is_multiple_of(self.context.source.page_slots_max().get().into());
         if follows && has_room { and_before } else { slots }
     }
 
