@@ -3,14 +3,13 @@
 use std::cmp::Reverse;
 
 use ohlcv_domain::{Cause, Commit, Hole, SlotRange, TimeRange, Timestamp, pages};
-use ohlcv_ports::{HoleQuery, SourceError};
+use ohlcv_ports::SourceError;
 
 use crate::fetch::{AssetRun, Break};
+use crate::holes::holes_in;
 use crate::ingest::Unanswered;
 use crate::report::AssetError;
 
-/// How many holes are read at a time; few in tests, which have to cross it.
-const HOLES_PER_READ: u64 = if cfg!(test) { 3 } else { 500 };
 /// After so many failures in a row it is the exchange that fails, not a hole of its own.
 const FAILURES_IN_A_ROW_MAX: u32 = 2;
 
@@ -112,18 +111,7 @@ impl AssetRun<'_> {
 
     /// Every hole that overlaps a range.
     pub(crate) async fn holes(&self, range: TimeRange) -> Result<Vec<Hole>, Break> {
-        let mut holes: Vec<Hole> = Vec::new();
-        let mut left = Some(range);
-        // Ends: every read but the last moves the start of what is left behind another hole.
-        while let Some(range) = left {
-            let read =
-                self.context.coverage.holes(self.asset, HoleQuery::oldest(range, HOLES_PER_READ)).await?;
-            let more = read.len() as u64 == HOLES_PER_READ;
-            let read_until = read.last().map(|hole| hole.range.end());
-            holes.extend(read);
-            left = read_until.filter(|_| more).and_then(|from| TimeRange::new(from, range.end()).ok());
-        }
-        Ok(holes)
+        Ok(holes_in(self.context.coverage.as_ref(), self.asset, range, None).await?)
     }
 
     /// Notes a failure on the ledger, unless it is known already that the exchange has nothing;

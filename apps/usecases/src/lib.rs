@@ -28,6 +28,7 @@ mod extend;
 mod fetch;
 mod fetch_range;
 mod fill_gaps;
+mod holes;
 mod ingest;
 mod job_board;
 mod lease_terms;

@@ -10,10 +10,8 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::{Coverage, HoleQuery, StoreError, Take};
 
+use crate::holes::holes_in;
 use crate::look_up::{QueryError, look_up};
-
-/// How many holes of another series are read at a time; few in tests, which have to cross it.
-const HOLES_PER_READ: u64 = if cfg!(test) { 3 } else { 1_000 };
 
 /// Answers which holes a series has, page by page.
 #[derive(Clone, Debug)]
@@ -158,28 +156,15 @@ impl ListGaps {
             let until = summary.halt(grid).map_or(span.end(), TimeRange::start);
             let Ok(watched) = TimeRange::new(since, until) else { continue };
             let Some(overlap) = watched.intersection(range) else { continue };
-            let lacks = lacking.contains(&summary.asset);
-            let empty = if lacks { self.empty(summary.asset, overlap).await? } else { Vec::new() };
-            witnesses.push(Witness { watched, empty });
+            let empty = match lacking.contains(&summary.asset) {
+                true => {
+                    holes_in(self.coverage.as_ref(), summary.asset, overlap, Some(Cause::SourceEmpty)).await?
+                }
+                false => Vec::new(),
+            };
+            witnesses.push(Witness { watched, empty: empty.into_iter().map(|hole| hole.range).collect() });
         }
         Ok(witnesses)
-    }
-
-    /// Where the exchange has nothing of an asset, as far as that overlaps a range.
-    async fn empty(&self, asset: Asset, range: TimeRange) -> Result<Vec<TimeRange>, StoreError> {
-        let mut empty = Vec::new();
-        let mut left = Some(range);
-        // Ends: every read but the last moves the start of what is left behind another hole.
-        while let Some(range) = left {
-            let wanted =
-                HoleQuery { cause: Some(Cause::SourceEmpty), ..HoleQuery::oldest(range, HOLES_PER_READ) };
-            let read = self.coverage.holes(asset, wanted).await?;
-            let more = read.len() as u64 == HOLES_PER_READ;
-            let read_until = read.last().map(|hole| hole.range.end());
-            empty.extend(read.iter().map(|hole| hole.range));
-            left = read_until.filter(|_| more).and_then(|from| TimeRange::new(from, range.end()).ok());
-        }
-        Ok(empty)
     }
 
     fn grid(&self, summary: &Summary) -> Grid {
