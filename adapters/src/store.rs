@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Fence, Hole, HoleCount, Revision, Summary,
-    TimeRange, Timestamp,
+    Applied, Asset, BackfillState, Breaks, Candle, Change, Commit, Fence, Head, Hole, HoleCount, Revision,
+    Summary, TimeRange, Timestamp,
 };
 use ohlcv_ports::{
     CandleStore, Coverage, History, HoleQuery, Leases, Paused, RequestBudget, Reservation, StoreError, Take,
@@ -131,6 +131,10 @@ impl Coverage for SqlStore {
 
     async fn summaries(&self) -> Result<Vec<Summary>, StoreError> {
         within(STATEMENT_TIME_MAX, series::summaries(&self.db)).await
+    }
+
+    async fn heads(&self, assets: &[Asset]) -> Result<Vec<Head>, StoreError> {
+        within(STATEMENT_TIME_MAX, series::heads(&self.db, assets)).await
     }
 
     async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {

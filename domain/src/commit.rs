@@ -255,6 +255,33 @@ pub struct Summary {
     pub backfill: BackfillState,
 }
 
+/// Where a series stands, by what decides how it reads: while its head stays the same, so do its rows
+/// and the bounds within which it can be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The asset.
+    pub asset: Asset,
+    /// The number of the last entry in its change log; 0 if there is none.
+    pub seq: u64,
+    /// As in [`Summary::answered_until`].
+    pub answered_until: Option<Timestamp>,
+    /// As in [`Summary::listing`].
+    pub listing: Option<Timestamp>,
+    /// As in [`Summary::first`].
+    pub first: Option<Timestamp>,
+    /// As in [`Summary::last`].
+    pub last: Option<Timestamp>,
+}
+
+impl Head {
+    /// The head of a series that has this summary and whose change log ends with `seq`.
+    #[must_use]
+    pub const fn of(summary: &Summary, seq: u64) -> Self {
+        let Summary { asset, answered_until, listing, first, last, .. } = *summary;
+        Self { asset, seq, answered_until, listing, first, last }
+    }
+}
+
 /// How far the backfill of an asset is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackfillState {

@@ -60,7 +60,7 @@ mod timestamp;
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
 pub use canonical::canonical_line;
-pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Fence, Summary};
+pub use commit::{Applied, BackfillState, Breaks, Change, Commit, CommitError, Fence, Head, Summary};
 pub use compare::{Difference, differences};
 pub use coverage::{
     Disagreement, answered_until, changed_holes, disagreement, missing_slots, settle_holes, slots_between,

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Asset, BackfillState, Cause, Fence, Hole, HoleCount, Summary, TimeRange};
+use ohlcv_domain::{Asset, BackfillState, Cause, Fence, Head, Hole, HoleCount, Summary, TimeRange};
 
 use crate::{StoreError, Take};
 
@@ -24,6 +24,14 @@ pub trait Coverage: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn summaries(&self) -> Result<Vec<Summary>, StoreError>;
+
+    /// Where the series of some assets stand, in any order; what nothing was written about is left out.
+    /// MUST show all that was acknowledged before this was asked, by whatever process, and MUST NOT
+    /// cost more the more candles there are: readers ask it before every answer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn heads(&self, assets: &[Asset]) -> Result<Vec<Head>, StoreError>;
 
     /// Holes of one asset, ascending, whole even where they reach beyond the range.
     ///

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
-use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob};
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
 use poem::{Endpoint, EndpointExt, Response, Route};
@@ -79,8 +79,8 @@ const DOCS_SECURITY_POLICY: &str = "default-src 'none'; script-src 'unsafe-inlin
 /// What the API is made of.
 #[derive(Clone, Debug)]
 pub struct HttpParts {
-    /// Answers ranges of candles.
-    pub query: QueryCandles,
+    /// What candles are read from.
+    pub series: ReadSeries,
     /// Lists what is stored.
     pub assets: ListAssets,
     /// Lists what is missing.
@@ -126,7 +126,7 @@ enum Tag {
 #[must_use]
 pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
     let HttpParts {
-        query,
+        series,
         assets,
         gaps,
         revisions,
@@ -149,7 +149,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         AssetsApi { assets },
         GapsApi { gaps, no_answer: no_answer.clone() },
         RevisionsApi { revisions, no_answer: no_answer.clone() },
-        CandlesApi { query, no_answer },
+        CandlesApi { query: QueryCandles::new(series), no_answer },
         TriggerApi { submit },
         JobsApi { jobs, clock },
     );

@@ -15,7 +15,7 @@ use ohlcv_ports::{
 };
 use ohlcv_usecases::{
     Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ListGaps,
-    ListRevisions, Monitor, MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
+    ListRevisions, Monitor, MonitorPolicy, ProgressSink, ReadSeries, ReportSink, RunJob, SubmitJob,
     VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
@@ -213,7 +213,7 @@ impl App {
     pub fn endpoint(&self) -> BoxEndpoint<'static> {
         let settings = &self.settings;
         let tracked = settings.tracked_assets.clone();
-        let query = QueryCandles::new(
+        let series = ReadSeries::new(
             Arc::clone(&self.store),
             Arc::clone(&self.coverage),
             Arc::<SqlStore>::clone(&self.database),
@@ -222,7 +222,7 @@ impl App {
         );
         let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
         http::endpoint(HttpParts {
-            query,
+            series,
             submit: SubmitJob::new(Arc::clone(&jobs), self.clock(), tracked.clone()),
             jobs,
             assets: ListAssets::new(

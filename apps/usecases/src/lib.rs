@@ -9,6 +9,7 @@
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
 //! | [`Verify`] | stored against source, candle by candle; reports, repairs only when told |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
+//! | [`ReadSeries`] | the same by the piece, and where each series stands, for readers that keep what they read |
 //! | [`ListRevisions`] | candles that were replaced, as they were |
 //! | [`ListGaps`] | every hole of a series with its cause, sorted |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
@@ -38,8 +39,10 @@ mod list_revisions;
 mod look_up;
 mod monitor;
 mod query_candles;
+mod read_series;
 mod report;
 mod run_job;
+mod shared_heads;
 #[cfg(test)]
 mod small_limits;
 mod standing;
@@ -57,7 +60,8 @@ pub use list_gaps::{Gap, GapPage, GapQuery, ListGaps};
 pub use list_revisions::{ListRevisions, RevisionPage, RevisionQuery};
 pub use look_up::QueryError;
 pub use monitor::{Monitor, MonitorPolicy, Observed};
-pub use query_candles::{CandlePage, CandleQuery, QueryCandles};
+pub use query_candles::{CandlePage, CandleQuery, FilledPage, QueryCandles};
+pub use read_series::{FilledRows, ReadSeries};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
 pub use run_job::{RunJob, Worked};
 pub use submit_job::{FetchWish, SubmitError, SubmitJob, UNENDED_JOBS_MAX};

@@ -1,23 +1,17 @@
 //! Reading candles, forward-filled if asked.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
-use ohlcv_domain::{
-    Asset, Candle, Grid, Interval, Row, SlotRange, Summary, TimeRange, Timestamp, forward_fill,
-};
-use ohlcv_ports::{CandleStore, Coverage, History, StoreError, Take};
+use ohlcv_domain::{Asset, Candle, Head, Interval, Row, SlotRange, TimeRange, Timestamp};
+use ohlcv_ports::Take;
 
-use crate::look_up::{QueryError, look_up};
+use crate::ReadSeries;
+use crate::look_up::QueryError;
 
 /// Answers ranges of candles, page by page.
 #[derive(Clone, Debug)]
 pub struct QueryCandles {
-    store: Arc<dyn CandleStore>,
-    coverage: Arc<dyn Coverage>,
-    history: Arc<dyn History>,
-    interval: Interval,
-    tracked: Vec<Asset>,
+    series: ReadSeries,
 }
 
 /// A range of candles that somebody wants.
@@ -48,24 +42,63 @@ pub struct CandlePage {
     pub prev: Option<Timestamp>,
 }
 
-impl QueryCandles {
-    /// Answers from `store`, whose candles are of `interval` and were earlier as `history` tells. An asset of `tracked` without data is
-    /// empty, any other one unknown.
+/// The slots of a page of filled rows, each of which has one, and the pages around it as in
+/// [`CandlePage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilledPage {
+    /// The slots, at least one.
+    pub slots: SlotRange,
+    /// As [`CandlePage::next`].
+    pub next: Option<Timestamp>,
+    /// As [`CandlePage::prev`].
+    pub prev: Option<Timestamp>,
+}
+
+impl CandleQuery {
+    /// The range that is meant where a bound is left out.
+    ///
+    /// # Errors
+    /// [`QueryError::EmptyRange`].
+    pub fn range(&self) -> Result<TimeRange, QueryError> {
+        let start = self.start.unwrap_or(Timestamp::MIN);
+        let end = self.end.unwrap_or(Timestamp::MAX);
+        let range = TimeRange::new(start, end).ok().filter(|range| !range.is_empty());
+        range.ok_or(QueryError::EmptyRange { start, end })
+    }
+
+    /// Which end of the range the rows are taken from.
     #[must_use]
-    pub fn new(
-        store: Arc<dyn CandleStore>,
-        coverage: Arc<dyn Coverage>,
-        history: Arc<dyn History>,
-        interval: Interval,
-        tracked: Vec<Asset>,
-    ) -> Self {
-        Self { store, coverage, history, interval, tracked }
+    pub const fn take(&self) -> Take {
+        if self.start.is_some() { Take::Oldest } else { Take::Newest }
+    }
+
+    /// The page that is meant of a series that can be filled over `fillable`; none if it has no slot.
+    #[must_use]
+    pub fn filled_page(&self, range: TimeRange, fillable: SlotRange) -> Option<FilledPage> {
+        let wanted = fillable.from(range.start()).before(range.end());
+        let limit = i64::from(self.limit.get());
+        let grid = wanted.grid();
+        let slots = match self.take() {
+            Take::Oldest => wanted.before(grid.step(wanted.start(), limit)),
+            Take::Newest => wanted.from(grid.step(wanted.end(), -limit)),
+        };
+        let next = (slots.end() < wanted.end()).then_some(slots.end());
+        let prev = (slots.start() > fillable.start()).then_some(slots.start());
+        (!slots.is_empty()).then_some(FilledPage { slots, next, prev })
+    }
+}
+
+impl QueryCandles {
+    /// Answers from `series`.
+    #[must_use]
+    pub const fn new(series: ReadSeries) -> Self {
+        Self { series }
     }
 
     /// The interval of every candle this answers with.
     #[must_use]
     pub const fn interval(&self) -> Interval {
-        self.interval
+        self.series.interval()
     }
 
     /// The rows of a query. The same rows whatever the page size; a range without data is empty.
@@ -73,59 +106,26 @@ impl QueryCandles {
     /// # Errors
     /// [`QueryError`].
     pub async fn run(&self, query: CandleQuery) -> Result<CandlePage, QueryError> {
-        let CandleQuery { asset, start, end, .. } = query;
-        let found = look_up(self.coverage.as_ref(), &self.tracked, asset, start, end).await?;
-        let Some((summary, range)) = found else { return Ok(CandlePage::default()) };
-        let take = if query.start.is_some() { Take::Oldest } else { Take::Newest };
+        let range = query.range()?;
+        let Some(head) = self.series.head(query.asset).await? else { return Ok(CandlePage::default()) };
         if query.fill {
-            self.filled(&summary, range, take, &query).await
+            self.filled(&head, range, &query).await
         } else {
-            self.stored(&summary, range, take, &query).await
+            self.stored(&head, range, &query).await
         }
-    }
-
-    /// Candles of the asset, as they are or were.
-    async fn page(
-        &self,
-        query: &CandleQuery,
-        range: TimeRange,
-        take: Take,
-        limit: u64,
-    ) -> Result<Vec<Candle>, StoreError> {
-        match query.as_of {
-            None => self.store.page(query.asset, range, take, limit).await,
-            Some(at) => self.history.page_at(query.asset, range, take, limit, at).await,
-        }
-    }
-
-    /// Open time of the candle at one end of the series, as it is or was.
-    async fn outermost(
-        &self,
-        query: &CandleQuery,
-        summary: &Summary,
-        take: Take,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        if query.as_of.is_none() {
-            return Ok(match take {
-                Take::Oldest => summary.first,
-                Take::Newest => summary.last,
-            });
-        }
-        let found = self.page(query, TimeRange::ALL, take, 1).await?;
-        Ok(found.first().map(Candle::open_time))
     }
 
     async fn stored(
         &self,
-        summary: &Summary,
+        head: &Head,
         range: TimeRange,
-        take: Take,
         query: &CandleQuery,
     ) -> Result<CandlePage, QueryError> {
+        let take = query.take();
         let limit = usize::try_from(query.limit.get()).unwrap_or(usize::MAX);
         // One more than wanted tells whether rows follow.
         let wanted = limit as u64 + 1;
-        let mut candles = self.page(query, range, take, wanted).await?;
+        let mut candles = self.series.stored(query.asset, range, take, wanted, query.as_of).await?;
         let mut next = None;
         if candles.len() > limit {
             match take {
@@ -133,7 +133,7 @@ impl QueryCandles {
                 Take::Newest => drop(candles.remove(0)),
             }
         }
-        let series_first = self.outermost(query, summary, Take::Oldest).await?;
+        let series_first = self.series.outermost(head, Take::Oldest, query.as_of).await?;
         let prev = candles.first().map(Candle::open_time);
         let prev = prev.filter(|oldest| series_first.is_some_and(|first| first < *oldest));
         let rows = candles.into_iter().map(|candle| Row { candle, filled: false }).collect();
@@ -142,52 +142,14 @@ impl QueryCandles {
 
     async fn filled(
         &self,
-        summary: &Summary,
+        head: &Head,
         range: TimeRange,
-        take: Take,
         query: &CandleQuery,
     ) -> Result<CandlePage, QueryError> {
-        let Some(fillable) = self.fillable(query, summary).await? else { return Ok(CandlePage::default()) };
-        let wanted = fillable.from(range.start()).before(range.end());
-        let limit = i64::from(query.limit.get());
-        let grid = wanted.grid();
-        let page = match take {
-            Take::Oldest => wanted.before(grid.step(wanted.start(), limit)),
-            Take::Newest => wanted.from(grid.step(wanted.end(), -limit)),
-        };
-        if page.is_empty() {
-            return Ok(CandlePage::default());
-        }
-        let candles = self.page(query, page.time(), Take::Oldest, page.len()).await?;
-        let carried = match candles.first() {
-            Some(first) if first.open_time() == page.start() => None,
-            _ => {
-                let before = TimeRange::new(Timestamp::MIN, page.start()).unwrap_or(TimeRange::ALL);
-                self.page(query, before, Take::Newest, 1).await?.first().map(Candle::close)
-            }
-        };
-        let rows = forward_fill(page, carried, candles).collect();
-        let next = (page.end() < wanted.end()).then_some(page.end());
-        let prev = (page.start() > fillable.start()).then_some(page.start());
+        let fillable = self.series.fillable(head, query.as_of).await?;
+        let page = fillable.and_then(|fillable| query.filled_page(range, fillable));
+        let Some(FilledPage { slots, next, prev }) = page else { return Ok(CandlePage::default()) };
+        let rows = self.series.filled(query.asset, slots, query.as_of).await?.rows;
         Ok(CandlePage { rows, next, prev })
-    }
-
-    /// What may be filled: from the first candle ever stored to the last slot that the exchange
-    /// answered about. How far it had answered earlier is not known, so there the last candle is the
-    /// end.
-    async fn fillable(
-        &self,
-        query: &CandleQuery,
-        summary: &Summary,
-    ) -> Result<Option<SlotRange>, StoreError> {
-        let Some(known_first) = summary.listing.or(summary.first) else { return Ok(None) };
-        let grid = Grid::from_first(self.interval, known_first);
-        let first = self.outermost(query, summary, Take::Oldest).await?;
-        let end = match query.as_of {
-            None => summary.answered_until,
-            Some(_) => self.outermost(query, summary, Take::Newest).await?.map(|last| grid.next(last)),
-        };
-        let bounds = first.zip(end).and_then(|(first, end)| TimeRange::new(first, end).ok());
-        Ok(bounds.map(|all| grid.slots_in(all)))
     }
 }

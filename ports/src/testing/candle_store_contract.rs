@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, Candle, Cause, Commit, Finding, Grid, Hole, HoleCount, Interval, Ohlc, SlotRange,
+    Applied, Asset, Candle, Cause, Commit, Finding, Grid, Head, Hole, HoleCount, Interval, Ohlc, SlotRange,
     Summary, TimeRange, Timestamp, TradeDetails, gaps,
 };
 
@@ -117,6 +117,7 @@ macro_rules! candle_store_contract {
             a_commit_about_no_slot_leaves_the_span_alone,
             counting_a_sound_series_anew_changes_nothing,
             summaries_are_sorted_by_name,
+            heads_say_where_series_stand_and_move_with_every_change,
             the_backfill_is_noted_before_and_after_the_first_commit,
             // unverified
             marked_slots_are_listed_whole_and_in_order_up_to_the_limit,

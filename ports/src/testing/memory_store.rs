@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Hole, HoleCount, Revision,
-    Summary, TimeRange, Timestamp, candle_at,
+    Applied, Asset, BackfillState, Breaks, Candle, Cause, Change, Commit, Fence, Head, Hole, HoleCount,
+    Revision, Summary, TimeRange, Timestamp, candle_at,
 };
 
 use self::series::Series;
@@ -171,6 +171,11 @@ impl Coverage for MemoryStore {
 
     async fn summaries(&self) -> Result<Vec<Summary>, StoreError> {
         Ok(self.series().values().map(|series| series.summary.clone()).collect())
+    }
+
+    async fn heads(&self, assets: &[Asset]) -> Result<Vec<Head>, StoreError> {
+        let series = self.series();
+        Ok(assets.iter().filter_map(|asset| series.get(asset)).map(Series::head).collect())
     }
 
     async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {

@@ -16,7 +16,7 @@ use ohlcv_domain::Interval;
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, Jobs};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, ReadSeries, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::test::TestClient;
@@ -97,7 +97,7 @@ fn parts(
     let policy = MonitorPolicy { interval: Interval::H12, grace: Duration::ZERO, days: 730 };
     let tracked = vec![asset("BTC"), asset("ETH")];
     let history = Arc::new(MemoryStore::new());
-    let query = QueryCandles::new(
+    let series = ReadSeries::new(
         Arc::clone(&candles),
         Arc::clone(&coverage),
         Arc::<MemoryStore>::clone(&history),
@@ -106,7 +106,7 @@ fn parts(
     );
     let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
     HttpParts {
-        query,
+        series,
         submit: SubmitJob::new(Arc::clone(&jobs), Arc::clone(&clock), tracked.clone()),
         jobs,
         assets: ListAssets::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy),

@@ -21,7 +21,7 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, MockJobs};
-use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, QueryCandles, SubmitJob};
+use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, ReadSeries, SubmitJob};
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
@@ -113,7 +113,7 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
     let coverage: Arc<dyn Coverage> = store;
     let tracked = vec![asset("BTC"), asset("ETH")];
     let history = Arc::new(MemoryStore::new());
-    let query = QueryCandles::new(
+    let series = ReadSeries::new(
         Arc::clone(&candles),
         Arc::clone(&coverage),
         Arc::<MemoryStore>::clone(&history),
@@ -122,7 +122,7 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
     );
     let monitor = Monitor::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy);
     HttpParts {
-        query,
+        series,
         assets: ListAssets::new(Arc::clone(&coverage), Arc::clone(&clock), tracked.clone(), policy),
         revisions: ListRevisions::new(history, Arc::clone(&coverage), Interval::H12, tracked.clone()),
         gaps: ListGaps::new(coverage, Interval::H12, tracked.clone()),

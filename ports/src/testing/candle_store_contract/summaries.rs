@@ -89,6 +89,29 @@ pub async fn summaries_are_sorted_by_name(store: &StoreUnderTest) {
     }
 }
 
+pub async fn heads_say_where_series_stand_and_move_with_every_change(store: &StoreUnderTest) {
+    let eth: Asset = "ETH".parse().unwrap();
+    let heads = async || {
+        let mut heads = store.coverage.heads(&[btc(), eth, "SOL".parse().unwrap()]).await.unwrap();
+        heads.sort_by_key(|head| head.asset);
+        heads
+    };
+    assert_eq!(heads().await, []);
+    assert_eq!(store.coverage.heads(&[]).await.unwrap(), []);
+    store.apply(commit(0, 4, candles([1, 2]), moment(0)).with_listing(slot(1))).await;
+    store.apply(commit_of(eth, slots(3, 5), candles([3, 4]), moment(0))).await;
+    let before = heads().await;
+    for head in &before {
+        let summary = store.coverage.summary(head.asset).await.unwrap().unwrap();
+        assert_eq!(*head, Head::of(&summary, 1));
+    }
+    assert_eq!(before.iter().map(|head| head.asset).collect::<Vec<_>>(), [btc(), eth]);
+    store.apply(commit(4, 6, candles([4]), moment(1))).await;
+    let after = heads().await;
+    assert_eq!((after[0].seq, after[0].last, after[0].answered_until), (2, Some(slot(4)), Some(slot(6))));
+    assert_eq!(after[1], before[1], "another series stays where it was");
+}
+
 pub async fn the_backfill_is_noted_before_and_after_the_first_commit(store: &StoreUnderTest) {
     let failed = BackfillState { completed: false, reason: "the exchange has no market BTCUSDT".to_owned() };
     store.coverage.record_backfill(btc(), failed.clone(), None).await.unwrap();

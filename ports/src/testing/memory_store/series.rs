@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ohlcv_domain::{
-    Applied, Asset, BackfillState, Candle, Cause, Change, Commit, Finding, Hole, Revision, Summary,
+    Applied, Asset, BackfillState, Candle, Cause, Change, Commit, Finding, Head, Hole, Revision, Summary,
     TimeRange, Timestamp, answered_until, changed_holes, settle_holes, slot_runs, slots_between,
     without_stored,
 };
@@ -43,6 +43,10 @@ impl Series {
             unverified: Vec::new(),
             summary,
         }
+    }
+
+    pub(super) fn head(&self) -> Head {
+        Head::of(&self.summary, self.changes.last().map_or(0, |change| change.seq))
     }
 
     pub(super) fn apply(&mut self, commit: &Commit) -> Applied {

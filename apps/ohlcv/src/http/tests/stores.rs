@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Applied, BackfillState, Breaks, Change, Hole, HoleCount, Summary, TimeRange};
+use ohlcv_domain::{Applied, BackfillState, Breaks, Change, Head, Hole, HoleCount, Summary, TimeRange};
 use ohlcv_ports::{HoleQuery, StoreError, Take};
 
 use super::*;
@@ -72,6 +72,10 @@ impl Coverage for BrokenStore {
     }
 
     async fn summaries(&self) -> Result<Vec<Summary>, StoreError> {
+        self.fail().await
+    }
+
+    async fn heads(&self, _: &[Asset]) -> Result<Vec<Head>, StoreError> {
         self.fail().await
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ohlcv_domain::{Grid, Interval, TimeRange, Timestamp};
 use ohlcv_ports::{MockCandleStore, Take};
-use ohlcv_usecases::QueryCandles;
+use ohlcv_usecases::{QueryCandles, ReadSeries};
 
 use super::series::{Series, ask, now_alone, shown};
 use crate::world::{at, btc};
@@ -124,7 +124,8 @@ async fn a_filled_page_costs_its_own_slots_and_one_row_before() {
         .once()
         .returning(move |_, _, _, _| Ok(vec![carried]));
     let ledger = Arc::clone(&series.store);
-    let query = QueryCandles::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]);
+    let query =
+        QueryCandles::new(ReadSeries::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]));
     let rows = query.run(ask(btc(), Some(series.at(3)), None, 3, true)).await.unwrap().rows;
     assert!(rows.iter().all(|row| row.filled && row.candle.close() == carried.close()));
     assert_eq!(rows.len(), 3);
@@ -137,7 +138,8 @@ async fn a_filled_page_that_begins_with_a_candle_costs_its_own_slots_alone() {
     let mut store = MockCandleStore::new();
     store.expect_page().once().returning(move |_, _, _, _| Ok(vec![candles[1]]));
     let ledger = Arc::clone(&series.store);
-    let query = QueryCandles::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]);
+    let query =
+        QueryCandles::new(ReadSeries::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]));
     let rows = query.run(ask(btc(), Some(series.at(2)), None, 3, true)).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.filled).collect::<Vec<_>>(), [false, true, true]);
 }

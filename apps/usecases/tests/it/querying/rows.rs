@@ -6,7 +6,7 @@ use std::time::Duration;
 use ohlcv_domain::{Grid, Interval, TimeRange, Timestamp};
 use ohlcv_ports::testing::MemoryStore;
 use ohlcv_ports::{CandleStore, MockCandleStore, MockCoverage, StoreError, Take};
-use ohlcv_usecases::{CandlePage, QueryCandles, QueryError};
+use ohlcv_usecases::{CandlePage, QueryCandles, QueryError, ReadSeries};
 
 use super::series::{Series, ask, commit, now_alone, query, shown};
 use crate::world::{asset, at, btc};
@@ -144,7 +144,8 @@ async fn a_page_costs_one_row_more_than_it_holds() {
         .once()
         .returning(move |_, _, _, _| Ok(candles[1..5].to_vec()));
     let ledger = Arc::clone(&series.store);
-    let query = QueryCandles::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]);
+    let query =
+        QueryCandles::new(ReadSeries::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]));
     let page = query.run(ask(btc(), Some(series.at(1)), None, 3, false)).await.unwrap();
     assert_eq!((page.rows.len(), page.next), (3, Some(series.at(4))));
 }
@@ -153,10 +154,11 @@ async fn a_page_costs_one_row_more_than_it_holds() {
 async fn a_store_that_does_not_answer_is_told_apart_from_no_data() {
     let mut ledger = MockCoverage::new();
     ledger
-        .expect_summary()
+        .expect_heads()
         .returning(|_| Err(StoreError::Unavailable { reason: "no connection".to_owned(), source: None }));
     let store: Arc<dyn CandleStore> = Arc::new(MockCandleStore::new());
-    let query = QueryCandles::new(store, Arc::new(ledger), now_alone(), Interval::H12, vec![btc()]);
+    let query =
+        QueryCandles::new(ReadSeries::new(store, Arc::new(ledger), now_alone(), Interval::H12, vec![btc()]));
     let answer = query.run(ask(btc(), None, None, 10, false)).await;
     assert!(matches!(answer, Err(QueryError::Store(StoreError::Unavailable { .. }))));
 }

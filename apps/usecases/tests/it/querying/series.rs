@@ -8,7 +8,7 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::testing::MemoryStore;
 use ohlcv_ports::{CandleStore, Coverage, History, MockHistory, Take};
-use ohlcv_usecases::{CandlePage, CandleQuery, QueryCandles, QueryError};
+use ohlcv_usecases::{CandlePage, CandleQuery, QueryCandles, QueryError, ReadSeries};
 
 use crate::world::{at, btc, candle};
 
@@ -107,7 +107,7 @@ pub(crate) fn shown(rows: &str, prev: Option<i64>, next: Option<i64>) -> Shown {
 pub(crate) fn query(store: &Arc<MemoryStore>, interval: Interval, tracked: Vec<Asset>) -> QueryCandles {
     let candles: Arc<dyn CandleStore> = Arc::<MemoryStore>::clone(store);
     let ledger: Arc<dyn Coverage> = Arc::<MemoryStore>::clone(store);
-    QueryCandles::new(candles, ledger, Arc::<MemoryStore>::clone(store), interval, tracked)
+    QueryCandles::new(ReadSeries::new(candles, ledger, Arc::<MemoryStore>::clone(store), interval, tracked))
 }
 
 /// For queries that ask for nothing earlier.
