@@ -11,6 +11,7 @@ mod body;
 mod candle_bytes;
 mod candles;
 mod compression;
+mod conditional;
 mod connections;
 mod cors;
 mod dto;
@@ -20,6 +21,8 @@ mod health;
 mod jobs;
 mod no_answer;
 mod paged;
+mod pieces;
+mod prepared;
 mod problem;
 mod query;
 mod readiness;
@@ -57,6 +60,7 @@ use self::gaps::GapsApi;
 use self::health::{HealthApi, ProbesApi};
 use self::jobs::JobsApi;
 use self::no_answer::NoAnswer;
+use self::prepared::PreparedCandles;
 use self::readiness::Readiness;
 use self::revisions::RevisionsApi;
 use self::routes::Routes;
@@ -68,6 +72,8 @@ const TITLE: &str = "ohlcv";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DOCS_PATH: &str = "/docs";
 const OPENAPI_PATH: &str = "/openapi.json";
+/// The part of the memory for answers that is for compressed ones: a quarter.
+const COMPRESSED_SHARE: u64 = 4;
 const METRICS_PATH: &str = "/metrics";
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -107,6 +113,8 @@ pub struct HttpParts {
     pub metrics: Metrics,
     /// How many requests may use the database at once; [`DATABASE_REQUESTS_MAX`] in production.
     pub database_requests_max: usize,
+    /// How much of the candles that were read is kept in memory, ready to be sent, in bytes.
+    pub read_cache_bytes: u64,
 }
 
 /// All operations.
@@ -140,8 +148,11 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         api_keys,
         metrics,
         database_requests_max,
+        read_cache_bytes,
     } = parts;
     let readiness = Readiness::of(store);
+    let prepared_bytes = read_cache_bytes - read_cache_bytes / COMPRESSED_SHARE;
+    let admission = Arc::new(Admission::new(database_requests_max));
     let no_answer = NoAnswer { quote, tracked };
     let operations: Api = (
         HealthApi { readiness: readiness.clone(), clock: Arc::clone(&clock) },
@@ -149,7 +160,13 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         AssetsApi { assets },
         GapsApi { gaps, no_answer: no_answer.clone() },
         RevisionsApi { revisions, no_answer: no_answer.clone() },
-        CandlesApi { query: QueryCandles::new(series), no_answer },
+        CandlesApi {
+            prepared: PreparedCandles::new(series.clone(), prepared_bytes, Arc::clone(&admission)),
+            query: QueryCandles::new(series),
+            clock: Arc::clone(&clock),
+            admission: Arc::clone(&admission),
+            no_answer,
+        },
         TriggerApi { submit },
         JobsApi { jobs, clock },
     );
@@ -161,9 +178,8 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         .at(METRICS_PATH, metrics_page(metrics))
         .nest("/", OpenApiService::new(operations, TITLE, VERSION));
     let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]);
-    let gates =
-        Gates { access: Access::new(api_keys), admission: Admission::new(database_requests_max), cors };
-    Edge::new(routes, known, gates).boxed()
+    let gates = Gates { access: Access::new(api_keys), admission, cors };
+    Edge::new(routes, known, gates, read_cache_bytes / COMPRESSED_SHARE).boxed()
 }
 
 /// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.
@@ -176,10 +192,10 @@ pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> Box
     let known = Routes::of::<ProbesApi>(&[METRICS_PATH]);
     let gates = Gates {
         access: Access::new(ApiKeys::default()),
-        admission: Admission::new(DATABASE_REQUESTS_MAX),
+        admission: Arc::new(Admission::new(DATABASE_REQUESTS_MAX)),
         cors: CorsOrigins::None,
     };
-    Edge::new(routes, known, gates).boxed()
+    Edge::new(routes, known, gates, 0).boxed()
 }
 
 fn metrics_page(metrics: Metrics) -> impl Endpoint {

@@ -71,6 +71,8 @@ pub struct Settings {
     pub api_keys: ApiKeys,
     /// Where the API listens; port 0 takes a free one.
     pub listen_address: SocketAddr,
+    /// How much of the candles that were read is kept in memory, in bytes.
+    pub read_cache_bytes: u64,
     /// Where a scheduler alone serves its metrics and probes, if anywhere; port 0 takes a free one.
     pub metrics_listen_address: Option<SocketAddr>,
     /// Whose pages may read the API.
@@ -185,6 +187,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
     let lease_seconds = reader.value("LEASE_SECONDS", whole(1, 300, "seconds"));
     let api_keys = reader.secret("API_KEY", "API_KEY_FILE", ApiKeys::parse);
     let listen_address = reader.value("LISTEN_ADDRESS", parse::listen_address);
+    let cache_mib = reader.value("READ_CACHE_MB", whole(0, 1_048_576, "MiB"));
     let metrics_address = reader.value("METRICS_LISTEN_ADDRESS", parse::optional_listen_address);
     let origins = reader.value("CORS_ALLOWED_ORIGINS", parse::origins);
     let log_level = reader.value("LOG_LEVEL", parse::log_level);
@@ -207,6 +210,7 @@ fn read(reader: &mut Reader) -> Option<Settings> {
         lease_time: Duration::from_secs(lease_seconds?.into()),
         api_keys: api_keys?,
         listen_address: listen_address?,
+        read_cache_bytes: u64::from(cache_mib?) << 20,
         metrics_listen_address: metrics_address?,
         cors_allowed_origins: origins?,
         log_level: log_level?,

@@ -246,6 +246,7 @@ impl App {
             api_keys: settings.api_keys.clone(),
             metrics: self.metrics(),
             database_requests_max: DATABASE_REQUESTS_MAX,
+            read_cache_bytes: settings.read_cache_bytes,
         })
     }
 

@@ -120,6 +120,7 @@ fn parts(
         api_keys,
         metrics: Metrics::new(monitor),
         database_requests_max: DATABASE_REQUESTS_MAX,
+        read_cache_bytes: 1 << 20,
     }
 }
 

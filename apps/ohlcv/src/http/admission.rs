@@ -11,6 +11,8 @@ pub const DATABASE_REQUESTS_MAX: usize = 128;
 /// Endpoints that need no turn: they do without the database, or have a bound of their own, and have to
 /// answer also when there is too much to do.
 const FREE: [&str; 7] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/api/v1/health"];
+/// Candles come out of memory as a rule. Where they do not, a turn is taken then.
+const LATER: &str = "/api/v1/ohlcv/{asset}";
 
 /// Lets requests in as long as there is room, and turns the others away at once.
 pub(crate) struct Admission {
@@ -28,10 +30,18 @@ impl Admission {
     /// # Errors
     /// The problem of a service that has too much to do.
     pub(crate) fn admit(&self, route: &str) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        if FREE.contains(&route) {
+        if route == LATER || FREE.contains(&route) {
             return Ok(None);
         }
-        self.room.try_acquire().map(Some).map_err(|_| {
+        self.turn().map(Some)
+    }
+
+    /// A turn to use the database.
+    ///
+    /// # Errors
+    /// The problem of a service that has too much to do.
+    pub(crate) fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.room.try_acquire().map_err(|_| {
             metrics::counter!("ohlcv_http_requests_shed_total").increment(1);
             let detail = "too many requests wait for the database: try again a little later";
             Problem::overloaded(detail)

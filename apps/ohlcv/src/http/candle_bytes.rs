@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use bytes::Bytes;
 use ohlcv_domain::{Asset, Interval, Row};
 
 /// The length of a row with small numbers; what is longer makes the buffer grow.
@@ -20,18 +21,40 @@ pub(crate) fn candle_bytes(asset: Asset, interval: Interval, rows: &[Row], all_f
     // Writing to a string cannot fail.
     let _ = write!(json, r#"{{"asset":"{asset}","interval":"{interval}","data":["#);
     for (at, row) in rows.iter().enumerate() {
-        json.push_str(if at == 0 { "{" } else { ",{" });
-        push_row(&mut json, row);
-        if all_fields {
-            push_details(&mut json, row);
+        if at > 0 {
+            json.push(',');
         }
-        json.push('}');
+        push_row(&mut json, row, all_fields);
     }
     let _ = write!(json, r#"],"count":{}}}"#, rows.len());
     json.into_bytes()
 }
 
-fn push_row(json: &mut String, row: &Row) {
+/// The answer in JSON, in pieces: around rows that are written already, each with a comma behind it.
+pub(crate) fn framed(asset: Asset, interval: Interval, rows: Vec<Bytes>, count: usize) -> Vec<Bytes> {
+    let mut pieces = Vec::with_capacity(rows.len() + 2);
+    pieces.push(format!(r#"{{"asset":"{asset}","interval":"{interval}","data":["#).into());
+    pieces.extend(rows);
+    if count > 0
+        && let Some(last) = pieces.last_mut()
+    {
+        last.truncate(last.len() - 1);
+    }
+    pieces.push(format!(r#"],"count":{count}}}"#).into());
+    pieces
+}
+
+/// One row.
+pub(crate) fn push_row(json: &mut String, row: &Row, all_fields: bool) {
+    json.push('{');
+    push_prices(json, row);
+    if all_fields {
+        push_details(json, row);
+    }
+    json.push('}');
+}
+
+fn push_prices(json: &mut String, row: &Row) {
     let Row { candle, filled } = row;
     let _ = write!(
         json,

@@ -1,19 +1,29 @@
 //! `GET /api/v1/ohlcv/{asset}`: ranges of candles.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
 use ohlcv_domain::{Asset, Timestamp};
-use ohlcv_usecases::{CandlePage, CandleQuery, QueryCandles};
+use ohlcv_ports::Clock;
+use ohlcv_usecases::{CandleQuery, QueryCandles};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
-use super::candle_bytes::candle_bytes;
+use super::admission::Admission;
+use super::candle_bytes::{candle_bytes, framed};
 use super::dto::{Prepared, Time};
 use super::no_answer::{NoAnswer, QueryProblem};
 use super::paged::{Paged, Pages};
+use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded};
 use super::query::{AllFields, Limit, Param, Switch};
 
 /// Where candles are served; the asset follows.
 const PATH: &str = "/api/v1/ohlcv";
+/// What was longer ago has been written by all processes, however far apart their clocks are: beyond a
+/// quarter of an hour nothing is fetched.
+const PAST_AGE_MIN: Duration = Duration::from_secs(30 * 60);
 
 // The shape as documented; the bytes are written by `candle_bytes`.
 /// Candles of one asset.
@@ -71,7 +81,12 @@ pub(crate) struct CandleRow {
 
 /// The operations on candles.
 pub(crate) struct CandlesApi {
+    /// Answers about the present.
+    pub(crate) prepared: PreparedCandles,
+    /// Answers about the past.
     pub(crate) query: QueryCandles,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) no_answer: NoAnswer,
 }
 
@@ -118,24 +133,79 @@ impl CandlesApi {
             as_of: as_of.0.map(|as_of| as_of.named("as_of")).transpose()?,
         };
         let all_fields = fields.0.map(|fields| fields.named("fields")).transpose()?.is_some();
-        let page = self.query.run(query).await.map_err(|error| self.no_answer.problem(error))?;
+        match query.as_of {
+            None => self.present(&query, all_fields).await,
+            Some(at) => self.past(query, all_fields, at).await,
+        }
+    }
+}
+
+impl CandlesApi {
+    /// Out of memory, as the store would answer now.
+    async fn present(
+        &self,
+        query: &CandleQuery,
+        all_fields: bool,
+    ) -> Result<Paged<CandlesBody>, QueryProblem> {
+        let page = self.prepared.page(query, all_fields).await.map_err(|unanswered| match unanswered {
+            Unanswered::Query(error) => self.no_answer.problem(error),
+            Unanswered::Full(problem) => problem,
+        })?;
+        let PreparedPage { rows, count, digest, next, prev } = page;
+        let digest =
+            [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
         Ok(Paged {
-            body: Prepared::from_bytes(candle_bytes(asset, self.query.interval(), &page.rows, all_fields)),
-            link: links(&query, all_fields, &page),
+            body: Prepared::from_pieces(framed(query.asset, self.prepared.interval(), rows, count)),
+            link: links(query, all_fields, next, prev),
+            digest,
+            for_ever: false,
+        })
+    }
+
+    /// As the store would have answered at an instant.
+    async fn past(
+        &self,
+        query: CandleQuery,
+        all_fields: bool,
+        at: Timestamp,
+    ) -> Result<Paged<CandlesBody>, QueryProblem> {
+        let _turn = self.admission.turn()?;
+        let page = self.query.run(query).await.map_err(|error| self.no_answer.problem(error))?;
+        let bytes = candle_bytes(query.asset, self.query.interval(), &page.rows, all_fields);
+        let body = Prepared::from_bytes(bytes);
+        Ok(Paged {
+            link: links(&query, all_fields, page.next, page.prev),
+            digest: [hash(page.next), hash(page.prev)].into_iter().fold(body.digest(), folded),
+            body,
+            for_ever: at < self.clock.now().saturating_sub(PAST_AGE_MIN),
         })
     }
 }
 
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The pages around this one, as the value of a `Link` header.
-fn links(query: &CandleQuery, all_fields: bool, page: &CandlePage) -> Option<String> {
+fn links(
+    query: &CandleQuery,
+    all_fields: bool,
+    next: Option<Timestamp>,
+    prev: Option<Timestamp>,
+) -> Option<String> {
+    if next.is_none() && prev.is_none() {
+        return None;
+    }
     let fill = if query.fill { "&fill=true" } else { "" };
     let fields = if all_fields { "&fields=all" } else { "" };
     let as_of = query.as_of.map(|at| format!("&as_of={at}")).unwrap_or_default();
     let pages = Pages {
         path: &format!("{PATH}/{}", query.asset),
         end: query.end,
-        next: page.next,
-        prev: page.prev,
+        next,
+        prev,
         options: &format!("limit={}{fill}{fields}{as_of}", query.limit),
     };
     pages.link()

@@ -2,26 +2,30 @@
 
 use std::io::{self, Write};
 
-use flate2::Compression;
+use bytes::Bytes;
 use flate2::write::GzEncoder;
-use poem::Response;
 use poem::http::{HeaderMap, HeaderValue, header};
+use poem::{Body, Response};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::pieces::sized;
+
 /// Smaller bodies fit a packet or two as they are, in bytes.
-const BODY_BYTES_MIN: usize = 1024;
+const BODY_BYTES_MIN: u64 = 1024;
 /// Bodies worked on at once; the others wait. Each keeps a core busy for some milliseconds.
 const AT_ONCE_MAX: usize = 4;
 /// Much of what the highest level saves, at a fraction of its time.
 const GZIP_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
+/// The length of what is made of a usual answer.
+const MADE_BYTES_TYPICAL: u64 = 16 * 1024;
 /// A weight of one; weights are thousandths.
 const WEIGHT_MAX: u16 = 1000;
 
-static TURNS: Semaphore = Semaphore::const_new(AT_ONCE_MAX);
-
 /// How a body is coded, in rising order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Coding {
     Gzip,
     Zstd,
@@ -56,7 +60,7 @@ impl Coding {
     fn encode(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+                let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
                 encoder.write_all(bytes)?;
                 encoder.finish()
             }
@@ -83,41 +87,83 @@ fn thousandths(text: &str) -> Option<u16> {
     format!("{whole}{decimals:0<3}").parse().ok().filter(|weight| *weight <= WEIGHT_MAX)
 }
 
-/// The answer, coded as the client likes it best if it is large enough, and its length in bytes.
-/// The whole body has to be there already.
-pub(crate) async fn coded(mut response: Response, wanted: Option<Coding>) -> (Response, usize) {
-    let body = response.take_body().into_bytes().await.unwrap_or_default();
-    if body.len() < BODY_BYTES_MIN || response.headers().contains_key(header::CONTENT_ENCODING) {
-        let bytes = body.len();
-        response.set_body(body);
-        return (response, bytes);
+/// Codes answers, and keeps what it made of those that have a tag.
+pub(crate) struct Compression {
+    made: Cache<(HeaderValue, Coding), Bytes, MadeBytes>,
+    turns: Semaphore,
+}
+
+#[derive(Clone, Debug)]
+struct MadeBytes;
+
+impl Weighter<(HeaderValue, Coding), Bytes> for MadeBytes {
+    fn weight(&self, key: &(HeaderValue, Coding), made: &Bytes) -> u64 {
+        (key.0.len() + made.len()) as u64
     }
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    let mut smaller = None;
-    if let Some(coding) = wanted {
-        // Never closed, so a turn always comes.
-        let _turn = TURNS.acquire().await;
-        let plain = body.clone();
-        let work = tokio::task::spawn_blocking(move || coding.encode(&plain));
-        match work.await.map_err(io::Error::other).flatten() {
-            Ok(bytes) => smaller = Some((coding, bytes)),
-            Err(error) => {
-                tracing::error!(%error, coding = coding.name(), "an answer could not be compressed")
-            }
+}
+
+impl Compression {
+    /// Keeps at most so many bytes.
+    pub(crate) fn keeping(bytes_max: u64) -> Self {
+        let items = usize::try_from(bytes_max / MADE_BYTES_TYPICAL).unwrap_or(usize::MAX);
+        let made = Cache::with_weighter(items, bytes_max, MadeBytes);
+        Self { made, turns: Semaphore::new(AT_ONCE_MAX) }
+    }
+
+    /// The answer, coded as the client likes it best if it is large enough, and its length in bytes.
+    pub(crate) async fn coded(&self, mut response: Response, wanted: Option<Coding>) -> (Response, u64) {
+        let (body, bytes) = sized(response.take_body());
+        if bytes < BODY_BYTES_MIN || response.headers().contains_key(header::CONTENT_ENCODING) {
+            response.set_body(body);
+            return (response, bytes);
         }
-    }
-    match smaller {
-        Some((coding, bytes)) => {
-            let length = bytes.len();
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        let Some(coding) = wanted else {
+            response.set_body(body);
+            return (response, bytes);
+        };
+        let key = response.headers().get(header::ETAG).map(|tag| (tag.clone(), coding));
+        let (body, bytes, done) = match key.as_ref().and_then(|key| self.made.get(key)) {
+            Some(made) => (Body::from_bytes(made.clone()), made.len() as u64, true),
+            None => self.make(body, bytes, coding, key).await,
+        };
+        if done {
             let name = HeaderValue::from_static(coding.name());
             response.headers_mut().insert(header::CONTENT_ENCODING, name);
-            response.set_body(bytes);
-            (response, length)
         }
-        None => {
-            let length = body.len();
-            response.set_body(body);
-            (response, length)
+        response.set_body(body);
+        (response, bytes)
+    }
+
+    /// Codes a body; whether that went well.
+    async fn make(
+        &self,
+        body: Body,
+        bytes: u64,
+        coding: Coding,
+        key: Option<(HeaderValue, Coding)>,
+    ) -> (Body, u64, bool) {
+        // In memory already, so this waits for nothing.
+        let plain = body.into_bytes().await.unwrap_or_default();
+        // Never closed, so a turn always comes.
+        let _turn = self.turns.acquire().await;
+        let work = tokio::task::spawn_blocking({
+            let plain = plain.clone();
+            move || coding.encode(&plain)
+        });
+        match work.await.map_err(io::Error::other).flatten() {
+            Ok(made) => {
+                let made = Bytes::from(made);
+                if let Some(key) = key {
+                    self.made.insert(key, made.clone());
+                }
+                let length = made.len() as u64;
+                (Body::from_bytes(made), length, true)
+            }
+            Err(error) => {
+                tracing::error!(%error, coding = coding.name(), "an answer could not be compressed");
+                (Body::from_bytes(plain), bytes, false)
+            }
         }
     }
 }

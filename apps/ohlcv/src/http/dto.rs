@@ -1,8 +1,10 @@
 //! How values look on the wire, and in the document.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hasher};
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use ohlcv_domain::Timestamp;
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
@@ -13,6 +15,8 @@ use poem_openapi::registry::{
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+
+use super::pieces::body_of;
 
 /// An instant as `2024-11-01T00:00:00Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +75,28 @@ impl ParseFromJSON for Time {
 /// and costs several times the time of writing the bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared<T> {
-    bytes: Vec<u8>,
+    pieces: Vec<Bytes>,
     shape: PhantomData<fn() -> T>,
 }
 
 impl<T> Prepared<T> {
     /// `bytes` must be a `T` in JSON.
-    pub(crate) const fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self { bytes, shape: PhantomData }
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self::from_pieces(vec![bytes.into()])
+    }
+
+    /// `pieces`, one after the other, must be a `T` in JSON.
+    pub(crate) const fn from_pieces(pieces: Vec<Bytes>) -> Self {
+        Self { pieces, shape: PhantomData }
+    }
+}
+
+impl<T> Prepared<T> {
+    /// A number that tells the contents.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut digest = DefaultHasher::new();
+        self.pieces.iter().for_each(|piece| digest.write(piece));
+        digest.finish()
     }
 }
 
@@ -91,7 +109,7 @@ impl<T: Serialize> Prepared<T> {
 
 impl<T> IntoResponse for Prepared<T> {
     fn into_response(self) -> Response {
-        Response::builder().content_type("application/json").body(self.bytes)
+        Response::builder().content_type("application/json").body(body_of(self.pieces))
     }
 }
 

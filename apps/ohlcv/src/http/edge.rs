@@ -1,6 +1,7 @@
 //! What happens to every request, whatever it asks for.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
@@ -12,7 +13,8 @@ use tracing::Instrument;
 use super::access::Access;
 use super::admission::Admission;
 use super::body::read_body;
-use super::compression::{Coding, coded};
+use super::compression::{Coding, Compression};
+use super::conditional::{known_tags, unless_known};
 use super::cors::CorsOrigins;
 use super::problem::{Problem, render, shortened};
 use super::request_id::{self, request_id};
@@ -27,6 +29,7 @@ pub(crate) struct Edge {
     inner: BoxEndpoint<'static>,
     routes: Routes,
     gates: Gates,
+    compression: Compression,
 }
 
 /// What a request has to pass.
@@ -34,15 +37,20 @@ pub(crate) struct Gates {
     /// Who may use the protected endpoints.
     pub(crate) access: Access,
     /// How many may use the database at once.
-    pub(crate) admission: Admission,
+    pub(crate) admission: Arc<Admission>,
     /// Whose pages may read the answers.
     pub(crate) cors: CorsOrigins,
 }
 
 impl Edge {
-    pub(crate) fn new(inner: impl Endpoint + 'static, routes: Routes, gates: Gates) -> Self {
+    pub(crate) fn new(
+        inner: impl Endpoint + 'static,
+        routes: Routes,
+        gates: Gates,
+        made_bytes_max: u64,
+    ) -> Self {
         let inner = inner.with(CatchPanic::new().with_handler(panicked)).boxed();
-        Self { inner, routes, gates }
+        Self { inner, routes, gates, compression: Compression::keeping(made_bytes_max) }
     }
 
     /// The whole answer, counted and logged.
@@ -53,6 +61,7 @@ impl Edge {
         let visit = Visit::begin(self.routes.template(request.uri().path()).unwrap_or(UNMATCHED), &method);
         let cors = self.gates.cors.headers(request.headers());
         let coding = Coding::wanted(request.headers());
+        let known = known_tags(request.headers());
         let head_only = method == Method::HEAD;
         if head_only {
             request.set_method(Method::GET);
@@ -60,8 +69,9 @@ impl Edge {
         let mut response = self.answer(request).await;
         response.headers_mut().extend(cors);
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let response = unless_known(&known, response);
         // Every body is whole in memory, so this waits for nothing but its turn.
-        let (mut response, bytes) = coded(response, coding).await;
+        let (mut response, bytes) = self.compression.coded(response, coding).await;
         if head_only {
             drop(response.take_body());
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));

@@ -7,7 +7,7 @@ use poem_openapi::{Enum, Object, OpenApi};
 use serde::Serialize;
 
 use super::Tag;
-use super::dto::{Prepared, Time};
+use super::dto::Time;
 use super::no_answer::{NoAnswer, QueryProblem};
 use super::paged::{Paged, Pages};
 use super::query::{Limit, Param};
@@ -183,6 +183,6 @@ impl GapsApi {
             count: u32::try_from(gaps.len()).unwrap_or(u32::MAX),
             gaps,
         };
-        Ok(Paged { body: Prepared::of(&body), link: pages.link() })
+        Ok(Paged::of(&body, pages.link()))
     }
 }

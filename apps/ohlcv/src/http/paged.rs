@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use ohlcv_domain::Timestamp;
+use poem::http::{HeaderValue, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
-use poem_openapi::registry::{MetaHeader, MetaResponses, Registry};
+use poem_openapi::registry::{MetaHeader, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
+use serde::Serialize;
 
 use super::dto::Prepared;
 
@@ -16,7 +18,16 @@ pub(crate) struct Paged<T> {
     pub(crate) body: Prepared<T>,
     /// The value of its `Link` header, as [`Pages::link`] makes it.
     pub(crate) link: Option<String>,
+    /// A number that tells the contents of the answer.
+    pub(crate) digest: u64,
+    /// Whether the answer can never change.
+    pub(crate) for_ever: bool,
 }
+
+/// For a year, which is for ever.
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// Closed candles do get revised: whoever keeps one has to ask before it is used.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// The pages around one.
 pub(crate) struct Pages<'a> {
@@ -53,32 +64,62 @@ impl Pages<'_> {
     }
 }
 
+impl<T: Serialize> Paged<T> {
+    /// A page that may change.
+    pub(crate) fn of(body: &T, link: Option<String>) -> Self {
+        let body = Prepared::of(body);
+        Self { digest: body.digest(), body, link, for_ever: false }
+    }
+}
+
 impl<T: Send> IntoResponse for Paged<T> {
     fn into_response(self) -> Response {
-        let response = self.body.into_response();
-        match self.link {
-            Some(link) => response.with_header("link", link).into_response(),
-            None => response,
+        let mut response = self.body.into_response();
+        let headers = response.headers_mut();
+        // Holds: both are ASCII.
+        if let Some(link) = self.link.and_then(|link| HeaderValue::try_from(link).ok()) {
+            headers.insert(header::LINK, link);
         }
+        // Weak, as it is the same however the answer is compressed.
+        if let Ok(tag) = HeaderValue::try_from(format!("W/\"{:016x}\"", self.digest)) {
+            headers.insert(header::ETAG, tag);
+        }
+        headers.insert(header::CACHE_CONTROL, if self.for_ever { FOR_EVER } else { ASK_AGAIN });
+        response
     }
 }
 
 impl<T: Type> ApiResponse for Paged<T> {
     fn meta() -> MetaResponses {
         let mut page = Prepared::<T>::documented(200, "What lies in the range, or one page of it.");
-        page.headers.push(MetaHeader {
-            name: "Link".to_owned(),
-            description: Some(
-                "The pages around this one: `rel=\"next\"`, `rel=\"prev\"` (RFC 8288).".to_owned(),
-            ),
-            required: false,
-            deprecated: false,
-            schema: String::schema_ref(),
-        });
-        MetaResponses { responses: vec![page] }
+        let link = "The pages around this one: `rel=\"next\"`, `rel=\"prev\"` (RFC 8288).";
+        let tag = "Names this answer: sent back as `If-None-Match`, it is answered with 304 as long as nothing \
+            of the answer has changed.";
+        let control = "How long the answer may be kept: `no-cache` means that the client asks again with the tag, \
+            `immutable` that it never changes.";
+        page.headers
+            .extend([("Link", link), ("ETag", tag), ("Cache-Control", control)].map(documented_header));
+        let known = MetaResponse {
+            description: "The client has this answer already, as its `If-None-Match` says.",
+            status: Some(304),
+            status_range: None,
+            content: Vec::new(),
+            headers: Vec::new(),
+        };
+        MetaResponses { responses: vec![page, known] }
     }
 
     fn register(registry: &mut Registry) {
         T::register(registry);
+    }
+}
+
+fn documented_header((name, description): (&str, &str)) -> MetaHeader {
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: false,
+        deprecated: false,
+        schema: String::schema_ref(),
     }
 }

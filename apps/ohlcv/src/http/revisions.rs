@@ -8,7 +8,7 @@ use poem_openapi::{Object, OpenApi};
 use serde::Serialize;
 
 use super::Tag;
-use super::dto::{Prepared, Time};
+use super::dto::Time;
 use super::no_answer::{NoAnswer, QueryProblem};
 use super::paged::Paged;
 use super::query::{Limit, Param, Parameter};
@@ -157,7 +157,7 @@ impl RevisionsApi {
             count: revisions.len(),
             revisions,
         };
-        Ok(Paged { body: Prepared::of(&body), link })
+        Ok(Paged::of(&body, link))
     }
 }
 

@@ -6,6 +6,7 @@ mod document;
 mod edge;
 mod gaps;
 mod jobs;
+mod keeping;
 mod load;
 mod metrics_page;
 mod paging;
@@ -136,6 +137,7 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
         api_keys: ApiKeys::default(),
         metrics: Metrics::new(monitor),
         database_requests_max: DATABASE_REQUESTS_MAX,
+        read_cache_bytes: 1 << 20,
     }
 }
 

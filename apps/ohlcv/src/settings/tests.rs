@@ -74,6 +74,7 @@ fn without_any_setting_the_documented_defaults_hold() {
         lease_time: Duration::from_secs(20),
         api_keys: ApiKeys::default(),
         listen_address: "127.0.0.1:8000".parse().unwrap(),
+        read_cache_bytes: 128 << 20,
         metrics_listen_address: None,
         cors_allowed_origins: CorsOrigins::None,
         log_level: LogLevel::Level(LevelFilter::INFO),

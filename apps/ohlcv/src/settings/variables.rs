@@ -38,7 +38,7 @@ impl Variable {
 }
 
 /// Every setting, in the order in which they are documented.
-pub static VARIABLES: [Variable; 23] = [
+pub static VARIABLES: [Variable; 24] = [
     Variable::new(
         "DATABASE_URL",
         "database-url",
@@ -152,6 +152,12 @@ pub static VARIABLES: [Variable; 23] = [
         "listen-address",
         "127.0.0.1:8000",
         "IP address (or localhost) and port of the API; 0.0.0.0:8000 serves every network, port 0 takes a free one",
+    ),
+    Variable::new(
+        "READ_CACHE_MB",
+        "read-cache-mb",
+        "128",
+        "candles kept in memory ready to be sent, at most, in MiB, 0 to 1048576; 0 keeps none",
     ),
     Variable::new(
         "METRICS_LISTEN_ADDRESS",

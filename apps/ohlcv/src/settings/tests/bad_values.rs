@@ -56,6 +56,7 @@ pub(super) const BAD: &[(&str, &str, &str)] = &[
     ("LEASE_SECONDS", "0", "from 1 to 300"),
     ("LEASE_SECONDS", "301", "from 1 to 300"),
     ("LEASE_SECONDS", "20s", "20s"),
+    ("READ_CACHE_MB", "1048577", "from 0 to 1048576"),
     ("BINANCE_ARCHIVE_BASE_URL", "data.binance.vision", "http:// or https://"),
     ("API_KEY", "short", "holds a key of 5 characters: allowed are 16 to 256"),
     ("API_KEY", "your-secret-key-here", "the placeholder"),

@@ -1,0 +1,106 @@
+//! Answers that clients keep: tags, and what is said to who has the answer already.
+
+use super::*;
+
+async fn with_tag(client: &Client, url: &str, tag: &str) -> Answer {
+    send(client, Method::GET, url, &[("if-none-match", tag)]).await
+}
+
+#[tokio::test]
+async fn who_has_the_answer_is_sent_none_until_it_changes() {
+    let store = example_store().await;
+    let client = client_of(Arc::clone(&store), CorsOrigins::None);
+    let url = "/api/v1/ohlcv/BTC?fill=true&limit=1000";
+    let whole = get(&client, url).await;
+    let tag = whole.header("etag").unwrap().to_owned();
+    assert_eq!(whole.header("cache-control"), Some("no-cache"));
+    let known = with_tag(&client, url, &tag).await;
+    assert_eq!((known.status, known.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    assert_eq!((known.header("etag"), known.header("content-type")), (Some(tag.as_str()), None));
+    assert_eq!(known.header("cache-control"), Some("no-cache"));
+
+    // Another series changes, then this one.
+    write(&store, "ETH", vec![example(0)], slot(1)).await;
+    assert_eq!(with_tag(&client, url, &tag).await.status, StatusCode::NOT_MODIFIED);
+    write(&store, "BTC", vec![candle(slot(3), ["1", "1", "1", "1", "1"])], slot(4)).await;
+    let changed = with_tag(&client, url, &tag).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    assert_ne!(changed.header("etag"), Some(tag.as_str()));
+    assert_eq!(changed.rows()[3]["close"], "1.00000000");
+}
+
+#[tokio::test]
+async fn a_change_elsewhere_in_the_series_leaves_the_tag_of_a_range_alone() {
+    let store = example_store().await;
+    let client = client_of(Arc::clone(&store), CorsOrigins::None);
+    let url = "/api/v1/ohlcv/BTC?start=2024-11-01T00:00:00Z&end=2024-11-02T00:00:00Z";
+    let tag = get(&client, url).await.header("etag").unwrap().to_owned();
+    write(&store, "BTC", vec![candle(slot(3), ["1", "1", "1", "1", "1"])], slot(4)).await;
+    assert_eq!(with_tag(&client, url, &tag).await.status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn different_answers_have_different_tags() {
+    let client = example_client().await;
+    let mut tags = std::collections::BTreeSet::new();
+    let options = ["", "?fill=true", "?fields=all", "?limit=3", "?limit=4", "?start=2024-11-05T00:00:00Z"];
+    let urls = options.map(|options| format!("/api/v1/ohlcv/BTC{options}"));
+    for url in urls.iter().map(String::as_str).chain(["/api/v1/ohlcv/ETH", "/api/v1/ohlcv/DOGE"]) {
+        let tag = get(&client, url).await.header("etag").unwrap().to_owned();
+        assert!(tags.insert(tag), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn the_settled_past_may_be_kept_for_ever() {
+    let client = example_client().await;
+    // The service's clock shows 2024-11-08T12:00.
+    for (as_of, control) in [
+        ("2024-11-08T11:00:00Z", "public, max-age=31536000, immutable"),
+        ("2024-11-08T11:59:00Z", "no-cache"),
+        ("2024-11-09T00:00:00Z", "no-cache"),
+    ] {
+        let answer = get(&client, &format!("/api/v1/ohlcv/BTC?as_of={as_of}")).await;
+        assert_eq!(answer.header("cache-control"), Some(control), "{as_of}");
+    }
+}
+
+#[tokio::test]
+async fn the_tag_is_the_same_however_the_answer_is_compressed() {
+    let client = example_client().await;
+    let url = "/api/v1/ohlcv/BTC?fill=true";
+    let plain = get(&client, url).await;
+    for coding in ["zstd", "gzip"] {
+        // Made once, then taken from memory.
+        let [first, again] = [(); 2].map(|()| client.get(url).header("accept-encoding", coding).send());
+        for answer in [first.await, again.await] {
+            answer.assert_header("content-encoding", coding);
+            answer.assert_header("etag", plain.header("etag").unwrap());
+            let bytes = answer.0.into_body().into_vec().await.unwrap();
+            let text = match coding {
+                "zstd" => zstd::decode_all(bytes.as_slice()).unwrap(),
+                _ => {
+                    let mut text = Vec::new();
+                    let mut decoder = flate2::read::GzDecoder::new(bytes.as_slice());
+                    std::io::Read::read_to_end(&mut decoder, &mut text).unwrap();
+                    text
+                }
+            };
+            assert_eq!(String::from_utf8(text).unwrap(), plain.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_answers_come_whole_with_their_length() {
+    let store = Arc::new(MemoryStore::new());
+    let candles = (0..400).map(|number| candle(slot(number), ["5", "9", "1", "7", "2.5"])).collect();
+    write(&store, "BTC", candles, slot(400)).await;
+    let client = client_of(store, CorsOrigins::None);
+    let answer = get(&client, "/api/v1/ohlcv/BTC?limit=390").await;
+    assert!(answer.text.len() > 50_000);
+    assert_eq!(answer.rows().len(), 390);
+    let head = send(&client, Method::HEAD, "/api/v1/ohlcv/BTC?limit=390", &[]).await;
+    assert_eq!(head.header("content-length"), Some(answer.text.len().to_string().as_str()));
+    assert_eq!(head.header("etag"), answer.header("etag"));
+}
