@@ -15,6 +15,9 @@ use super::error::{is_locked, is_pool_timeout, store_error};
 const CONNECTIONS_MAX: u32 = 10;
 /// How long a caller waits for a free connection before it is told that the database is busy.
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
+/// A connection that was used within this time is taken to be alive: to ask it first would double the
+/// cost of a small question.
+const TRUSTED_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long a SQLite writer waits for the writer of another process; shorter than a stop may take.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(8);
 /// How often, and after which pause, a SQLite file that is locked while it is opened is tried again.
@@ -39,6 +42,7 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
         .max_connections(CONNECTIONS_MAX)
         .acquire_timeout(ACQUIRE_TIME_MAX)
         .connect_timeout(ACQUIRE_TIME_MAX)
+        .test_before_acquire_if_idle_for(TRUSTED_TIME_MAX)
         // The default logs every statement at INFO.
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|postgres| {

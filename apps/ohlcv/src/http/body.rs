@@ -1,6 +1,11 @@
 //! Bodies of requests, read within bounds.
 
+use std::io;
 use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::combinators::BoxBody;
 
 use poem::Body;
 use poem::error::ReadBodyError;
@@ -20,7 +25,11 @@ const READ_TIME_MAX: Duration = Duration::from_secs(10);
 /// it breaks off.
 pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
     let refused = |status, detail: &str| Err(Problem::new(status, Code::BadRequest, detail));
-    let read = body.into_bytes_limit(REQUEST_BODY_BYTES_MAX);
+    let body: BoxBody<Bytes, io::Error> = body.into();
+    if body.is_end_stream() {
+        return Ok(Vec::new());
+    }
+    let read = Body::from(body).into_bytes_limit(REQUEST_BODY_BYTES_MAX);
     match tokio::time::timeout(READ_TIME_MAX, read).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(ReadBodyError::PayloadTooLarge)) => {

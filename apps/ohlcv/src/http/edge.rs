@@ -7,7 +7,7 @@ use std::time::Duration;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderValue, Method, header};
 use poem::middleware::CatchPanic;
-use poem::{Addr, Endpoint, EndpointExt, IntoResponse, Request, Response};
+use poem::{Addr, EndpointExt, IntoResponse, Request, Response};
 use tracing::Instrument;
 
 use super::access::Access;
@@ -18,8 +18,7 @@ use super::conditional::{known_tags, unless_known};
 use super::cors::CorsOrigins;
 use super::problem::{Problem, render, shortened};
 use super::request_id::{self, request_id};
-use super::routes::Routes;
-use super::visit::{UNMATCHED, Visit};
+use super::routes::{Endpoint, Routes};
 
 /// The longest that a client is kept waiting for an answer. The store gives up earlier by itself.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -44,7 +43,7 @@ pub(crate) struct Gates {
 
 impl Edge {
     pub(crate) fn new(
-        inner: impl Endpoint + 'static,
+        inner: impl poem::Endpoint + 'static,
         routes: Routes,
         gates: Gates,
         made_bytes_max: u64,
@@ -56,9 +55,11 @@ impl Edge {
     /// The whole answer, counted and logged.
     async fn visit(&self, mut request: Request) -> Response {
         let method = request.method().clone();
-        let path = shortened(request.uri().path());
-        let client = client(&request);
-        let visit = Visit::begin(self.routes.template(request.uri().path()).unwrap_or(UNMATCHED), &method);
+        // Put together only where somebody reads it.
+        let told = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (shortened(request.uri().path()), client(&request)));
+        let endpoint = self.routes.at(request.uri().path());
+        let visit = self.routes.visits(endpoint).begin(&method);
         let cors = self.gates.cors.headers(request.headers());
         let coding = Coding::wanted(request.headers());
         let known = known_tags(request.headers());
@@ -66,7 +67,7 @@ impl Edge {
         if head_only {
             request.set_method(Method::GET);
         }
-        let mut response = self.answer(request).await;
+        let mut response = self.answer(request, endpoint).await;
         response.headers_mut().extend(cors);
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let response = unless_known(&known, response);
@@ -80,15 +81,17 @@ impl Edge {
         let took = visit.answered(status);
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let status = status.as_u16();
-        tracing::debug!(%method, path, status, duration_ms, bytes, client, "answered");
+        if let Some((path, client)) = told {
+            tracing::debug!(%method, path, status, duration_ms, bytes, client, "answered");
+        }
         response
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, request: Request, endpoint: Option<&Endpoint>) -> Response {
         if let Some(response) = self.gates.cors.preflight(&request) {
             return response;
         }
-        match tokio::time::timeout(ANSWER_TIME_MAX, self.handle(request)).await {
+        match tokio::time::timeout(ANSWER_TIME_MAX, self.handle(request, endpoint)).await {
             Ok(answer) => answer.unwrap_or_else(render),
             Err(_) => {
                 tracing::warn!(waited = ?ANSWER_TIME_MAX, "a request was given up");
@@ -99,8 +102,8 @@ impl Edge {
 
     /// Handlers get the body whole, so that none of them has to bound it; and whoever sends it slowly
     /// takes no turn from others meanwhile.
-    async fn handle(&self, mut request: Request) -> poem::Result<Response> {
-        let route = self.routes.admit(&mut request, &self.gates.access)?;
+    async fn handle(&self, mut request: Request, endpoint: Option<&Endpoint>) -> poem::Result<Response> {
+        let route = self.routes.admit(&mut request, endpoint, &self.gates.access)?;
         let body = read_body(request.take_body()).await?;
         request.set_body(body);
         let _turn = self.gates.admission.admit(route)?;
@@ -108,7 +111,7 @@ impl Edge {
     }
 }
 
-impl Endpoint for Edge {
+impl poem::Endpoint for Edge {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {

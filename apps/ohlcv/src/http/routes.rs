@@ -3,7 +3,7 @@
 //!
 //! The rules come from the operations as documented, so that document and service cannot differ.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use poem::Request;
 use poem::http::{Method, StatusCode, header};
@@ -13,23 +13,28 @@ use poem_openapi::registry::MetaParamIn;
 use super::access::Access;
 use super::body::REQUEST_BODY_BYTES_MAX;
 use super::problem::{Code, Problem, shortened};
+use super::visit::{UNMATCHED, Visits};
 
 /// Every endpoint there is.
 #[derive(Debug)]
 pub(crate) struct Routes {
     endpoints: Vec<Endpoint>,
+    /// Of requests that lead nowhere.
+    unmatched: Visits,
     /// What is told to those who ask for something else.
     hint: String,
 }
 
+/// Where a request may lead.
 #[derive(Debug)]
-struct Endpoint {
+pub(crate) struct Endpoint {
     /// As in the document: `{…}` stands for one segment.
     path: String,
     methods: Vec<Method>,
     query_parameters: Vec<String>,
     /// Whether it needs a key.
     is_protected: bool,
+    visits: Visits,
 }
 
 impl Routes {
@@ -40,6 +45,7 @@ impl Routes {
             methods: vec![Method::GET],
             query_parameters: Vec::new(),
             is_protected: false,
+            visits: Visits::to((*path).to_owned()),
         };
         let mut endpoints: Vec<Endpoint> = pages.iter().map(page).collect();
         for path in A::meta().into_iter().flat_map(|api| api.paths) {
@@ -49,6 +55,7 @@ impl Routes {
                 query_parameters: in_query.map(|parameter| parameter.name.clone()).collect(),
                 is_protected: path.operations.iter().any(|operation| !operation.security.is_empty()),
                 methods: path.operations.iter().map(|operation| operation.method.clone()).collect(),
+                visits: Visits::to(path.path.clone()),
                 path: path.path,
             });
         }
@@ -57,26 +64,31 @@ impl Routes {
             true => "GET / lists what there is".to_owned(),
             false => format!("there is {}", paths.join(", ")),
         };
-        Self { endpoints, hint }
+        Self { endpoints, unmatched: Visits::to(UNMATCHED.to_owned()), hint }
     }
 
-    /// The path as documented that a path leads to: `/api/v1/ohlcv/{asset}` for that of an asset.
-    pub(crate) fn template(&self, path: &str) -> Option<&str> {
-        self.at(path).map(|endpoint| endpoint.path.as_str())
-    }
-
-    fn at(&self, path: &str) -> Option<&Endpoint> {
+    /// Where a path leads.
+    pub(crate) fn at(&self, path: &str) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.is_at(path))
     }
 
-    /// Lets a request pass whose path, method, length and parameter names are known, and whose key is
-    /// right where one is needed; returns its path as documented. Without a key nobody learns what
-    /// else is wrong.
-    pub(crate) fn admit(&self, request: &mut Request, access: &Access) -> Result<&str, Problem> {
-        let path = request.uri().path().to_owned();
-        let path = path.as_str();
-        let Some(endpoint) = self.at(path) else {
-            let detail = format!("there is nothing at {}: {}", shortened(path), self.hint);
+    /// What is counted of the requests that lead there.
+    pub(crate) fn visits<'a>(&'a self, endpoint: Option<&'a Endpoint>) -> &'a Visits {
+        endpoint.map_or(&self.unmatched, |endpoint| &endpoint.visits)
+    }
+
+    /// Lets a request pass that leads somewhere, if its method, length and parameter names are known
+    /// there, and its key is right where one is needed; returns its path as documented. Without a key
+    /// nobody learns what else is wrong.
+    pub(crate) fn admit<'a>(
+        &self,
+        request: &mut Request,
+        endpoint: Option<&'a Endpoint>,
+        access: &Access,
+    ) -> Result<&'a str, Problem> {
+        let Some(endpoint) = endpoint else {
+            let path = shortened(request.uri().path());
+            let detail = format!("there is nothing at {path}: {}", self.hint);
             return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail));
         };
         endpoint.check_method(request.method())?;
@@ -84,6 +96,7 @@ impl Routes {
             access.check(request)?;
         }
         check_length(request)?;
+        let path = request.uri().path();
         if percent_decoded(path).is_none() {
             return Err(malformed(path));
         }
@@ -124,13 +137,13 @@ impl Endpoint {
 
     /// Every parameter known, and given once.
     fn check_query(&self, query: &str) -> Result<(), Problem> {
-        let mut seen = BTreeSet::new();
+        let mut seen: Vec<Cow<str>> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(_)) = (percent_decoded(name), percent_decoded(value)) else {
                 return Err(malformed(pair));
             };
-            if !self.query_parameters.contains(&name) {
+            if !self.query_parameters.iter().any(|known| *known == name) {
                 let known = match self.query_parameters.as_slice() {
                     [] => "this endpoint takes none".to_owned(),
                     names => format!("allowed are {}", names.join(", ")),
@@ -139,7 +152,7 @@ impl Endpoint {
                 let problem = Problem::new(StatusCode::BAD_REQUEST, Code::UnknownParameter, detail);
                 return Err(problem.of_parameter(&name));
             }
-            if !seen.insert(name.clone()) {
+            if seen.contains(&name) {
                 let detail = format!(
                     "{name} is given more than once, again as \"{}\": allowed is once",
                     shortened(value)
@@ -147,6 +160,7 @@ impl Endpoint {
                 let problem = Problem::new(StatusCode::BAD_REQUEST, Code::RepeatedParameter, detail);
                 return Err(problem.of_parameter(&name));
             }
+            seen.push(name);
         }
         Ok(())
     }
@@ -172,7 +186,10 @@ fn malformed(text: &str) -> Problem {
 
 /// The text that a part of a URL stands for; none where `%` precedes anything but two hexadecimal
 /// digits, or where the bytes are not UTF-8. (The framework's own decoding passes over both.)
-fn percent_decoded(text: &str) -> Option<String> {
+fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Some(text.into());
+    }
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -186,5 +203,5 @@ fn percent_decoded(text: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(decoded).ok()
+    String::from_utf8(decoded).ok().map(Cow::Owned)
 }
