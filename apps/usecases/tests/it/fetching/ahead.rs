@@ -57,18 +57,6 @@ async fn while_a_page_is_stored_the_next_ones_are_fetched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_that_fill_the_room_come_one_after_the_other() {
-    let world = World::new(Interval::M1);
-    world.lists("BTC", "2024-01-01", "2024-01-02");
-    world.source.set_page_slots_max(100_000.try_into().unwrap());
-    let slow = Arc::new(SlowSource::new(&world.source, SECOND));
-    let context = world.context_with(Arc::clone(&slow) as Arc<dyn CandleSource>);
-    let report = Backfill::new(context, goal(300)).run(&[btc()]).await.unwrap();
-    assert!(matches!(report.assets[0].outcome, Outcome::Done), "{report:?}");
-    assert_eq!((slow.waiting_most(), report.assets[0].gains.pages), (1, 5));
-}
-
-#[tokio::test(start_paused = true)]
 async fn holes_far_apart_are_asked_about_together() {
     let world = World::of_btc();
     let days = ["2024-10-29", "2024-10-31", "2024-11-02", "2024-11-04"];
