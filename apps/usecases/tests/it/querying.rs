@@ -2,6 +2,7 @@
 
 mod filling;
 mod gaps;
+mod heads;
 mod incidents;
 mod listing_assets;
 mod monitoring;
