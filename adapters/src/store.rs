@@ -5,6 +5,7 @@ mod budget;
 mod connect;
 mod error;
 mod history;
+mod insert;
 mod installation;
 mod job_queue;
 mod job_rows;

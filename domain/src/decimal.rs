@@ -146,9 +146,13 @@ impl<const WHOLE: u32> FromStr for Decimal<WHOLE> {
 impl<const WHOLE: u32> fmt::Display for Decimal<WHOLE> {
     /// Always eight decimal places, as the exchange writes them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nearly all numbers fit into 64 bits, where dividing is many times faster.
+        let (mut whole, mut fraction) = match u64::try_from(self.0) {
+            Ok(units) => (u128::from(units / UNITS_PER_ONE as u64), units % UNITS_PER_ONE as u64),
+            Err(_) => (self.0 / UNITS_PER_ONE, (self.0 % UNITS_PER_ONE) as u64),
+        };
         let mut text = [b'0'; TEXT_LEN_MAX];
         let mut at = text.len();
-        let mut fraction = (self.0 % UNITS_PER_ONE) as u64;
         for _ in 0..PLACES {
             at -= 1;
             text[at] = b'0' + (fraction % 10) as u8;
@@ -156,7 +160,12 @@ impl<const WHOLE: u32> fmt::Display for Decimal<WHOLE> {
         }
         at -= 1;
         text[at] = b'.';
-        let mut whole = self.0 / UNITS_PER_ONE;
+        while whole > u128::from(u64::MAX) {
+            at -= 1;
+            text[at] = b'0' + (whole % 10) as u8;
+            whole /= 10;
+        }
+        let mut whole = whole as u64;
         loop {
             at -= 1;
             text[at] = b'0' + (whole % 10) as u8;

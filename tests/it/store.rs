@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
+use ohlcv_domain::{Candle, Commit, Grid, Interval, SlotRange, Timestamp};
 use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
-use ohlcv_ports::{CandleStore, StoreError};
+use ohlcv_ports::{CandleStore, StoreError, Take};
 use ohlcv_tests::database::{Backend, TestDatabase};
 
 async fn store(backend: Backend) -> StoreUnderTest {
@@ -44,6 +45,7 @@ ohlcv_tests::on_each_database!(
     a_store_without_its_schema_is_not_ready,
     a_database_stays_with_the_settings_it_was_made_with,
     the_columns_are_those_of_the_reference,
+    a_candle_that_a_commit_did_not_see_stored_is_replaced,
 );
 
 async fn processes_that_migrate_at_once_take_turns(backend: Backend) {
@@ -94,6 +96,35 @@ async fn the_columns_are_those_of_the_reference(backend: Backend) {
     }
     let database = migrated(backend).await;
     assert_eq!(columns_of_candles(&database).await, COLUMNS_OF_CANDLES);
+}
+
+async fn a_candle_that_a_commit_did_not_see_stored_is_replaced(backend: Backend) {
+    let database = migrated(backend).await;
+    let store = SqlStore::new(database.connect().await, ohlcv_migration::newest());
+    let (asset, grid) = ("BTCUSDT".parse().unwrap(), Grid::new(Interval::H12));
+    let start: Timestamp = "2024-01-01T00:00:00Z".parse().unwrap();
+    let asked = SlotRange::new(grid, start, grid.step(start, 2)).unwrap();
+    let commit = |price: &str| {
+        let candles = asked.iter().map(|open_time| Candle::flat(open_time, price.parse().unwrap())).collect();
+        Commit::new(asset, asked, candles, Vec::new(), asked.end()).unwrap()
+    };
+    store.apply(commit("1")).await.unwrap();
+    // Rows off the grid take the places of those that a commit reads before it writes.
+    let off_the_grid = match backend {
+        Backend::Sqlite => "timestamp + 60000",
+        Backend::Postgres => "timestamp + interval '1 minute'",
+    };
+    database
+        .execute(&format!(
+            "INSERT INTO spot_ohlcv (asset, timestamp, open, high, low, close, volume)
+            SELECT asset, {off_the_grid}, open, high, low, close, volume FROM spot_ohlcv"
+        ))
+        .await;
+    store.apply(commit("2")).await.unwrap();
+
+    let stored = store.page(asset, asked.time(), Take::Oldest, 4).await.unwrap();
+    let closes: Vec<String> = stored.iter().map(|candle| candle.close().to_string()).collect();
+    assert_eq!(closes, ["2.00000000", "1.00000000", "2.00000000", "1.00000000"]);
 }
 
 /// What every PostgreSQL database has, however it came to be.

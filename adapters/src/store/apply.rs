@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::history::{self, Replaced};
-use super::{leases, ledger, rows, series, unverified};
+use super::{insert, leases, ledger, rows, series, unverified};
 
 /// A transaction that writes: on SQLite it is the only writer from its first moment on, or a read
 /// at its start could not be upgraded once somebody else wrote.
@@ -75,40 +75,41 @@ struct Written {
 }
 
 /// Writes the candles that are new or different; what is stored just so is left alone.
-async fn write_candles(transaction: &impl ConnectionTrait, commit: &Commit) -> Result<Written, DbErr> {
+async fn write_candles(transaction: &DatabaseTransaction, commit: &Commit) -> Result<Written, DbErr> {
     let mut written = Written { applied: Applied::default(), changed: None };
     let (Some(first), Some(last)) = (commit.candles().first(), commit.candles().last()) else {
         return Ok(written);
     };
+    let asset = commit.asset();
     let range = slot(commit.asked(), first.open_time()).hull(slot(commit.asked(), last.open_time()));
     let slots = commit.asked().len();
-    let stored = rows::page(transaction, commit.asset(), range, Take::Oldest, slots).await?;
+    let stored = rows::page(transaction, asset, range, Take::Oldest, slots).await?;
 
+    // Both ascend, so one look at each is enough.
+    let mut stored = stored.into_iter().peekable();
     let mut fresh: Vec<Candle> = Vec::new();
-    let mut arrived: Vec<Timestamp> = Vec::new();
     let mut replaced: Vec<Replaced> = Vec::new();
     for candle in commit.candles() {
-        let same_slot = stored.binary_search_by_key(&candle.open_time(), Candle::open_time);
-        match same_slot.ok().map(|at| stored[at]) {
+        let open_time = candle.open_time();
+        while stored.next_if(|old| old.open_time() < open_time).is_some() {}
+        match stored.next_if(|old| old.open_time() == open_time) {
             Some(old) if candle.confirms(&old) => {
                 written.applied.unchanged += 1;
                 continue;
             }
-            Some(old) => {
-                written.applied.changed += 1;
-                replaced.push(Replaced { old, new: *candle });
-            }
-            None => {
-                written.applied.new += 1;
-                arrived.push(candle.open_time());
-            }
+            Some(old) => replaced.push(Replaced { old, new: *candle }),
+            None => fresh.push(*candle),
         }
-        fresh.push(*candle);
+        let slot = slot(commit.asked(), open_time);
+        written.changed = Some(written.changed.map_or(slot, |changed| changed.hull(slot)));
     }
+    written.applied.new = fresh.len() as u64;
+    written.applied.changed = replaced.len() as u64;
+    let arrived: Vec<Timestamp> = fresh.iter().map(Candle::open_time).collect();
     history::note(transaction, commit, &arrived, &replaced).await?;
-    rows::upsert(transaction, commit.asset(), &fresh).await?;
-    let slots = fresh.iter().map(|candle| slot(commit.asked(), candle.open_time()));
-    written.changed = slots.reduce(TimeRange::hull);
+    insert::insert(transaction, asset, &fresh).await?;
+    let replacing: Vec<Candle> = replaced.iter().map(|replaced| replaced.new).collect();
+    insert::upsert(transaction, asset, &replacing).await?;
     Ok(written)
 }
 

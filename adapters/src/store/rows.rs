@@ -1,15 +1,15 @@
-//! The rows of `spot_ohlcv`.
+//! Reading the rows of `spot_ohlcv`.
 
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Breaks, Candle, Ohlc, TimeRange, Timestamp, TradeDetails};
+use ohlcv_domain::{Asset, Breaks, Candle, Ohlc, Price, TimeRange, Timestamp, TradeDetails, Volume};
 use ohlcv_ports::Take;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement, Value};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, QueryResult, Statement};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement, Value};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 
 use super::values::{Dialect, StoredDecimal, StoredTime, millis, text};
 
-const TABLE: &str = "spot_ohlcv";
+pub(super) const TABLE: &str = "spot_ohlcv";
 
 pub(super) const COLUMNS: [&str; 11] = [
     "asset",
@@ -25,61 +25,31 @@ pub(super) const COLUMNS: [&str; 11] = [
     "taker_buy_quote_volume",
 ];
 
-/// Variables that one statement may bind: SQLite's limit, PostgreSQL's is twice that.
-const VARIABLES_MAX: usize = 32_766;
-const ROWS_PER_STATEMENT: usize = 1_000;
-const _: () = assert!(ROWS_PER_STATEMENT * COLUMNS.len() <= VARIABLES_MAX);
-
-/// One row as it is stored. The rest of the kline is all there or not at all.
-#[derive(Debug, FromQueryResult)]
-struct CandleRow {
-    timestamp: StoredTime,
-    open: StoredDecimal<12>,
-    high: StoredDecimal<12>,
-    low: StoredDecimal<12>,
-    close: StoredDecimal<12>,
-    volume: StoredDecimal<22>,
-    quote_volume: Option<StoredDecimal<22>>,
-    trades: Option<i64>,
-    taker_buy_volume: Option<StoredDecimal<22>>,
-    taker_buy_quote_volume: Option<StoredDecimal<22>>,
-}
-
-impl CandleRow {
-    fn into_candle(self) -> Result<Candle, DbErr> {
-        let Self {
-            timestamp: StoredTime(open_time),
-            open: StoredDecimal(open),
-            high: StoredDecimal(high),
-            low: StoredDecimal(low),
-            close: StoredDecimal(close),
-            volume: StoredDecimal(volume),
-            quote_volume,
-            trades,
-            taker_buy_volume,
-            taker_buy_quote_volume,
-        } = self;
-        let impossible =
-            |what: &dyn std::fmt::Display| DbErr::Type(format!("{TABLE} row of {open_time}: {what}"));
-        let candle = Candle::new(open_time, Ohlc { open, high, low, close }, volume)
-            .map_err(|error| impossible(&error))?;
-        let details = (quote_volume, trades, taker_buy_volume, taker_buy_quote_volume);
-        let (Some(quote_volume), Some(trades), Some(taker_buy), Some(taker_buy_quote)) = details else {
-            return Ok(candle);
-        };
-        let trades = u32::try_from(trades).map_err(|_| impossible(&format_args!("{trades} trades")))?;
-        Ok(candle.with_details(TradeDetails {
-            quote_volume: quote_volume.0,
-            trades,
-            taker_buy_volume: taker_buy.0,
-            taker_buy_quote_volume: taker_buy_quote.0,
-        }))
-    }
-}
-
-/// The candle in a row that has all columns but the asset.
+/// The candle in a row that begins with all columns but the asset. The rest of the kline is all there
+/// or not at all.
 pub(super) fn candle_of(row: &QueryResult) -> Result<Candle, DbErr> {
-    CandleRow::from_query_result(row, "")?.into_candle()
+    let StoredTime(open_time) = row.try_get_by_index(0)?;
+    let price = |at| -> Result<Price, DbErr> {
+        let StoredDecimal(price) = row.try_get_by_index(at)?;
+        Ok(price)
+    };
+    let prices = Ohlc { open: price(1)?, high: price(2)?, low: price(3)?, close: price(4)? };
+    let StoredDecimal(volume) = row.try_get_by_index(5)?;
+    let impossible =
+        |what: &dyn std::fmt::Display| DbErr::Type(format!("{TABLE} row of {open_time}: {what}"));
+    let candle = Candle::new(open_time, prices, volume).map_err(|error| impossible(&error))?;
+    let amount = |at| -> Result<Option<Volume>, DbErr> {
+        let amount: Option<StoredDecimal<22>> = row.try_get_by_index(at)?;
+        Ok(amount.map(|StoredDecimal(amount)| amount))
+    };
+    let trades: Option<i64> = row.try_get_by_index(7)?;
+    let (Some(quote_volume), Some(trades), Some(taker_buy_volume), Some(taker_buy_quote_volume)) =
+        (amount(6)?, trades, amount(8)?, amount(9)?)
+    else {
+        return Ok(candle);
+    };
+    let trades = u32::try_from(trades).map_err(|_| impossible(&format_args!("{trades} trades")))?;
+    Ok(candle.with_details(TradeDetails { quote_volume, trades, taker_buy_volume, taker_buy_quote_volume }))
 }
 
 fn select_in(dialect: Dialect, asset: Asset, range: TimeRange) -> SelectStatement {
@@ -124,27 +94,10 @@ pub(super) async fn open_times(
     select.column("timestamp").order_by("timestamp", Order::Asc);
     let rows = db.query_all(&select).await?;
     let open_time = |row| -> Result<Timestamp, DbErr> {
-        let StoredTime(open_time) = QueryResult::try_get(row, "", "timestamp")?;
+        let StoredTime(open_time) = QueryResult::try_get_by_index(row, 0)?;
         Ok(open_time)
     };
     rows.iter().map(open_time).collect()
-}
-
-/// Inserts candles, or replaces what is stored under the same open times.
-pub(super) async fn upsert(db: &impl ConnectionTrait, asset: Asset, candles: &[Candle]) -> Result<(), DbErr> {
-    let dialect = Dialect::of(db);
-    for chunk in candles.chunks(ROWS_PER_STATEMENT) {
-        let mut insert = Query::insert();
-        insert.into_table(TABLE).columns(COLUMNS);
-        for candle in chunk {
-            let row = candle_values(dialect, asset, candle).map(Expr::val);
-            insert.values(row).map_err(|error| DbErr::Custom(error.to_string()))?;
-        }
-        let replaced = COLUMNS.into_iter().skip(2);
-        insert.on_conflict(OnConflict::columns(["asset", "timestamp"]).update_columns(replaced).to_owned());
-        db.execute(&insert).await?;
-    }
-    Ok(())
 }
 
 /// The values of a candle, in the order of [`COLUMNS`].

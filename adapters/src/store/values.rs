@@ -1,11 +1,16 @@
 //! Exact values on two databases: the one place that knows how each stores them.
 
+mod numeric;
+
 use std::time::Duration;
 
 use bigdecimal::BigDecimal;
 use ohlcv_domain::{Asset, Decimal, Timestamp};
 use sea_orm::sea_query::Value;
+use sea_orm::sqlx::postgres::PgValueFormat;
+use sea_orm::sqlx::types::Type;
 use sea_orm::sqlx::types::chrono::{DateTime, Utc};
+use sea_orm::sqlx::{Postgres, Row, ValueRef};
 use sea_orm::{ColIdx, ConnectionTrait, DbBackend, DbErr, QueryResult, TryGetError, TryGetable};
 
 /// The two databases.
@@ -88,13 +93,21 @@ pub(super) struct StoredTime(pub(super) Timestamp);
 impl TryGetable for StoredTime {
     fn try_get_by<I: ColIdx>(row: &QueryResult, column: I) -> Result<Self, TryGetError> {
         let time = if row.try_as_sqlite_row().is_some() {
-            let millis = i64::try_get_by(row, column)?;
+            Timestamp::from_millis(i64::try_get_by(row, column)?)
+        } else if let Some(millis) = binary::<DateTime<Utc>, I>(row, column).and_then(millis_since_1970) {
             Timestamp::from_millis(millis)
         } else {
             Timestamp::try_from(DateTime::<Utc>::try_get_by(row, column)?)
         };
-        time.map(Self).map_err(|error| impossible(&column, &error))
+        time.map(Self).map_err(|error| impossible(row, column, &error))
     }
+}
+
+/// PostgreSQL counts microseconds from 2000 on. What is finer than a millisecond is cut off.
+fn millis_since_1970(bytes: &[u8]) -> Option<i64> {
+    const MILLIS_UNTIL_2000: i64 = 946_684_800_000;
+    let micros = i64::from_be_bytes(bytes.try_into().ok()?);
+    Some(micros.div_euclid(1_000) + MILLIS_UNTIL_2000)
 }
 
 /// A decimal from the database.
@@ -103,16 +116,36 @@ pub(super) struct StoredDecimal<const WHOLE: u32>(pub(super) Decimal<WHOLE>);
 
 impl<const WHOLE: u32> TryGetable for StoredDecimal<WHOLE> {
     fn try_get_by<I: ColIdx>(row: &QueryResult, column: I) -> Result<Self, TryGetError> {
-        let number = if row.try_as_sqlite_row().is_some() {
-            let text = String::try_get_by(row, column)?;
-            text.parse().map_err(|error| impossible(&column, &format_args!("{text}: {error}")))
-        } else {
-            let number = BigDecimal::try_get_by(row, column)?;
-            Decimal::try_from(&number)
-                .map_err(|error| impossible(&column, &format_args!("{number}: {error}")))
-        };
-        number.map(Self)
+        if let Some(sqlite) = row.try_as_sqlite_row() {
+            let borrowed = sqlite.try_get::<Option<&str>, _>(column.as_sqlx_sqlite_index());
+            let owned;
+            let text = match borrowed {
+                Ok(Some(text)) => text,
+                // Nothing, or no text: the general way says which.
+                _ => {
+                    owned = String::try_get_by(row, column)?;
+                    &owned
+                }
+            };
+            let number = text.parse().map(Self);
+            return number.map_err(|error| impossible(row, column, &format_args!("{text}: {error}")));
+        }
+        if let Some(number) = binary::<BigDecimal, I>(row, column).and_then(numeric::decimal) {
+            return Ok(Self(number));
+        }
+        let number = BigDecimal::try_get_by(row, column)?;
+        let exact = Decimal::try_from(&number).map(Self);
+        exact.map_err(|error| impossible(row, column, &format_args!("{number}: {error}")))
     }
+}
+
+/// The bytes of a value of PostgreSQL, if it has that type.
+fn binary<T: Type<Postgres>, I: ColIdx>(row: &QueryResult, column: I) -> Option<&[u8]> {
+    let value = row.try_as_pg_row()?.try_get_raw(column.as_sqlx_postgres_index()).ok()?;
+    if value.format() != PgValueFormat::Binary || !T::compatible(&value.type_info()) {
+        return None;
+    }
+    value.as_bytes().ok()
 }
 
 /// Milliseconds since 1970 in a column that is so on both databases.
@@ -120,6 +153,10 @@ pub(super) fn time_from_millis(column: &str, millis: i64) -> Result<Timestamp, D
     Timestamp::from_millis(millis).map_err(|error| DbErr::Type(format!("column {column}: {error}")))
 }
 
-fn impossible(column: &impl std::fmt::Debug, what: &dyn std::fmt::Display) -> TryGetError {
-    TryGetError::DbErr(DbErr::Type(format!("column {column:?}: {what}")))
+fn impossible<I: ColIdx>(row: &QueryResult, column: I, what: &dyn std::fmt::Display) -> TryGetError {
+    let name = match column.as_usize() {
+        Some(at) => row.column_names().into_iter().nth(*at).unwrap_or_default(),
+        None => column.as_str().unwrap_or_default().to_owned(),
+    };
+    TryGetError::DbErr(DbErr::Type(format!("column {name}: {what}")))
 }
