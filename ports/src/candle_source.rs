@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::num::NonZeroU32;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Asset, Candle, Interval, Rejection, SlotRange, Timestamp};
+use ohlcv_domain::{Asset, Candle, Interval, Rejection, SlotRange, Timestamp, pages};
 
 /// An exchange, or what stands for one: the candles of one quote asset.
 ///
@@ -31,8 +31,7 @@ pub trait CandleSource: Debug + Send + Sync {
     /// What the exchange has for `asked`, in the order it sent it.
     ///
     /// The range is half-open as all ranges are, whatever the exchange's own bounds mean.
-    /// `asked` SHOULD have at most [`CandleSource::page_slots_max`] slots; if not everything fits
-    /// into one answer, the oldest rows are returned and [`SourcePage::answered_until`] says how far
+    /// `asked` SHOULD be what [`CandleSource::page_within`] says; if not everything fits into one answer, the oldest rows are returned and [`SourcePage::answered_until`] says how far
     /// they reach. A row that is no possible candle MUST be returned as a rejection, not dropped.
     /// The candle that is still open is a row as any other: keeping it out is the caller's concern.
     ///
@@ -42,6 +41,16 @@ pub trait CandleSource: Debug + Send + Sync {
 
     /// How many slots one answer can hold.
     fn page_slots_max(&self) -> NonZeroU32;
+
+    /// The first part of `slots` that makes a good request: its answer can be whole, and what is left
+    /// begins where the next request does. MUST begin where `slots` does, and have a slot if that has
+    /// one, at most [`CandleSource::page_slots_max`] of them. Costs no request.
+    ///
+    /// A source whose answers end elsewhere than after so many slots, such as at the end of a month,
+    /// says so here: those who ask ahead need to know where the next request begins.
+    fn page_within(&self, slots: SlotRange) -> SlotRange {
+        pages(slots, self.page_slots_max()).next().unwrap_or(slots)
+    }
 }
 
 /// One answer of a source.

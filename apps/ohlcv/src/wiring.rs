@@ -15,8 +15,8 @@ use ohlcv_ports::{
 };
 use ohlcv_usecases::{
     Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ListGaps,
-    ListRevisions, Monitor, MonitorPolicy, ProgressSink, QueryCandles, ReportSink, RunJob, SubmitJob,
-    VerificationSink, Verify,
+    ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, QueryCandles, ReportSink, RunJob,
+    SubmitJob, VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -131,6 +131,7 @@ pub struct App {
     store: Arc<dyn CandleStore>,
     coverage: Arc<dyn Coverage>,
     terms: LeaseTerms,
+    room: PageRoom,
 }
 
 /// A start that is refused because something has to be set right first.
@@ -200,7 +201,8 @@ impl App {
         let terms = LeaseTerms { leases, holder: holder(), lasts: settings.lease_time };
         let budget: Arc<dyn RequestBudget> = Arc::<SqlStore>::clone(&database);
         let sources = outside.exchange.sources(budget);
-        Ok(Self { settings: Arc::new(settings), outside, sources, database, store, coverage, terms })
+        let room = PageRoom::default();
+        Ok(Self { settings: Arc::new(settings), outside, sources, database, store, coverage, terms, room })
     }
 
     /// Closes the database as soon as nobody uses it; nothing can be asked of it afterwards.
@@ -342,6 +344,8 @@ impl App {
         let settings = &self.settings;
         FetchContext {
             source: Arc::clone(&self.sources.source),
+            bulk: None,
+            room: self.room.clone(),
             store: Arc::clone(&self.store),
             coverage: Arc::clone(&self.coverage),
             clock: self.clock(),
@@ -349,6 +353,8 @@ impl App {
                 interval: settings.candle_interval,
                 grace: settings.finality_grace,
                 assets_at_once: at_once(settings).get(),
+                // One asset alone can use all the requests that may be under way.
+                pages_at_once: at_once(settings).get(),
             },
             terms: Some(self.terms.clone()),
             // A dead process keeps a lease for one term; one that lives longer is left to its work.

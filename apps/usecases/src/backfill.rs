@@ -1,8 +1,9 @@
 //! A historic span, page by page.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Grid, SlotRange, TimeRange, Timestamp, pages};
+use ohlcv_domain::{Asset, Grid, SlotRange, TimeRange, Timestamp};
 
 use crate::fetch::{AssetRun, Break, FetchContext};
 use crate::fill_gaps::Which;
@@ -90,8 +91,9 @@ async fn backfill(run: &mut AssetRun<'_>, goal: BackfillGoal) -> Result<Outcome,
 /// Asks for every slot, stored or not.
 async fn ask_again(run: &mut AssetRun<'_>, slots: SlotRange) -> Result<(), Break> {
     run.expect(slots.len());
-    for page in pages(slots, run.context.source.page_slots_max()) {
-        run.ingest(page, &mut Vec::new()).await.map_err(|unanswered| unanswered.cause)?;
+    let mut asks = run.asks([(slots, Arc::clone(&run.context.source))]);
+    while let Some(asked) = asks.next().await {
+        run.ingest(asked, &mut Vec::new()).await.map_err(|unanswered| unanswered.cause)?;
     }
     Ok(())
 }

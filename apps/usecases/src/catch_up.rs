@@ -47,6 +47,8 @@ impl CatchUp {
 async fn catch_up(run: &mut AssetRun<'_>) -> Result<Option<()>, Break> {
     let Some(summary) = run.summary().await? else { return Ok(None) };
     let Some((span, listing)) = summary.span.zip(summary.listing) else { return Ok(None) };
+    // New candles are not to wait for what is slow to begin with.
+    run.bulk = &run.context.source;
     let grid = Grid::from_first(run.context.policy.interval, listing);
     let closed_until = run.closed_until(grid)?;
     let answered_until = summary.answered_until.unwrap_or(span.start());

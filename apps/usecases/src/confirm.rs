@@ -1,6 +1,8 @@
 //! Candles that came from elsewhere are asked for again.
 
-use ohlcv_domain::{SlotRange, TimeRange, disagreement, pages};
+use std::sync::Arc;
+
+use ohlcv_domain::{SlotRange, TimeRange, disagreement};
 
 use crate::fetch::{AssetRun, Break};
 use crate::fill_gaps::Failures;
@@ -15,20 +17,21 @@ impl AssetRun<'_> {
     /// A row that the exchange has nothing for stays as it is, for nothing is ever deleted; its slot
     /// was answered about, and the log names it. A page that cannot be asked about is passed over.
     pub(crate) async fn confirm(&mut self, slots: SlotRange) -> Result<Failures, Break> {
-        let page_slots_max = self.context.source.page_slots_max();
         let marks = self.unverified(slots.time()).await?;
         let marked = marks.iter().map(|mark| slots.from(mark.start()).before(mark.end()));
-        let wanted: Vec<SlotRange> = marked.flat_map(|marked| pages(marked, page_slots_max)).collect();
+        let wanted: Vec<SlotRange> = marked.filter(|marked| !marked.is_empty()).collect();
         let mut failures = Failures::default();
         if wanted.is_empty() {
             return Ok(failures);
         }
-        self.expect(wanted.iter().map(|page| page.len()).sum());
-        for page in wanted {
+        self.expect(wanted.iter().map(|marked| marked.len()).sum());
+        let mut asks = self.asks(wanted.into_iter().map(|marked| (marked, Arc::clone(&self.context.source))));
+        while let Some(asked) = asks.next().await {
             let mut lacking = Vec::new();
-            let asked = self.ingest(page, &mut lacking).await;
+            let page = asked.page;
+            let stored = self.ingest(asked, &mut lacking).await;
             self.name_kept_rows(page, &lacking).await?;
-            match asked {
+            match stored {
                 Ok(()) => failures.answered(),
                 Err(unanswered) => failures.add(unanswered.cause),
             }

@@ -10,7 +10,7 @@ use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink};
-use crate::{ExchangeTime, Kept, LeaseTerms, RunReport};
+use crate::{ExchangeTime, Kept, LeaseTerms, PageRoom, RunReport};
 
 /// How long after its end a newest candle that is missing may still be on its way.
 const SETTLING: Duration = Duration::from_secs(15 * 60);
@@ -24,6 +24,8 @@ pub struct FetchPolicy {
     pub grace: Duration,
     /// How many assets are worked on at once; at least one.
     pub assets_at_once: usize,
+    /// How many pages of one asset are asked for at once, or wait to be stored; at least one.
+    pub pages_at_once: usize,
 }
 
 /// The ports that fetching needs.
@@ -31,6 +33,11 @@ pub struct FetchPolicy {
 pub struct FetchContext {
     /// The exchange.
     pub source: Arc<dyn CandleSource>,
+    /// The same exchange's candles in larger pages, for holes that it was never asked about, except at
+    /// a catch-up; none: those are asked of `source`, too.
+    pub bulk: Option<Arc<dyn CandleSource>>,
+    /// Room for the pages that are asked for ahead, shared with the other runs of this process.
+    pub room: PageRoom,
     /// Where candles go.
     pub store: Arc<dyn CandleStore>,
     /// The ledger of holes.
@@ -70,6 +77,8 @@ pub(crate) struct AssetRun<'a> {
     /// The newest stored candle before the run: the page that begins behind it reads it once more, for
     /// exchanges adjust candles shortly after their close.
     pub(crate) settled: Option<Timestamp>,
+    /// Who is asked about holes that were never asked about.
+    pub(crate) bulk: &'a Arc<dyn CandleSource>,
 }
 
 /// Why the work on an asset ends early.
@@ -128,6 +137,7 @@ impl FetchContext {
                 progress,
                 fence: None,
                 settled: None,
+                bulk: self.bulk.as_ref().unwrap_or(&self.source),
             };
             let reported = self.under_lease(run, &work, &undone);
             let ended = &ended;

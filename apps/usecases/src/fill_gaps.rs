@@ -1,13 +1,14 @@
 //! The ledger is worked off: every hole that is to be asked about is asked about.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
-use ohlcv_domain::{Cause, Commit, Hole, SlotRange, TimeRange, Timestamp, pages};
-use ohlcv_ports::SourceError;
+use ohlcv_domain::{Cause, Commit, Hole, SlotRange, TimeRange, Timestamp};
+use ohlcv_ports::{CandleSource, SourceError};
 
+use crate::asks::Unanswered;
 use crate::fetch::{AssetRun, Break};
 use crate::holes::holes_in;
-use crate::ingest::Unanswered;
 use crate::report::AssetError;
 
 /// After so many failures in a row it is the exchange that fails, not a hole of its own.
@@ -58,8 +59,8 @@ impl AssetRun<'_> {
     /// never asked, then what failed, then what the exchange did not have.
     ///
     /// A hole that the exchange turns out not to have anything for stays on the ledger with that
-    /// cause. One that cannot be asked about is noted and passed over; the first such failure is
-    /// returned in the end.
+    /// cause. A page that cannot be had is noted, and the rest of its hole is passed over, but for what
+    /// was asked for before that was known; the first such failure is returned in the end.
     pub(crate) async fn fill_gaps(
         &mut self,
         slots: SlotRange,
@@ -68,12 +69,21 @@ impl AssetRun<'_> {
     ) -> Result<(), Break> {
         let mut wanted = self.wanted(slots, which).await?;
         wanted.sort_by_key(|(slots, cause)| (Reverse(slots.start() >= answered_until), urgency(*cause)));
-        self.expect(wanted.iter().map(|(slots, cause)| self.to_be_asked(*slots, *cause).len()).sum());
+        for (slots, cause) in &mut wanted {
+            *slots = self.to_be_asked(*slots, *cause);
+        }
+        self.expect(wanted.iter().map(|(slots, _)| slots.len()).sum());
+        let mut asks =
+            self.asks(wanted.iter().map(|(slots, cause)| (*slots, Arc::clone(self.source_for(*cause)))));
         let mut failures = Failures::default();
-        for (slots, cause) in wanted {
-            match self.ask_about(self.to_be_asked(slots, cause)).await {
+        while let Some(asked) = asks.next().await {
+            let run = asked.run;
+            match self.ingest(asked, &mut Vec::new()).await {
                 Ok(()) => failures.answered(),
-                Err(unanswered) => failures.add(self.note_failure(unanswered, cause).await?),
+                Err(unanswered) => {
+                    asks.leave(run);
+                    failures.add(self.note_failure(unanswered, wanted[run].1).await?);
+                }
             }
             if failures.are_hopeless() {
                 break;
@@ -88,15 +98,13 @@ impl AssetRun<'_> {
         let and_before = slots.with_one_before();
         let is_new = matches!(cause, Cause::Pending | Cause::Failed);
         let follows = is_new && self.settled == Some(and_before.start());
-        let has_room = !slots.len().is_multiple_of(self.context.source.page_slots_max().get().into());
-        if follows && has_room { and_before } else { slots }
+        let source = self.source_for(cause).as_ref();
+        if follows && pages_of(source, and_before) == pages_of(source, slots) { and_before } else { slots }
     }
 
-    async fn ask_about(&mut self, slots: SlotRange) -> Result<(), Unanswered> {
-        for page in pages(slots, self.context.source.page_slots_max()) {
-            self.ingest(page, &mut Vec::new()).await?;
-        }
-        Ok(())
+    /// Who is asked about a hole.
+    fn source_for(&self, cause: Cause) -> &Arc<dyn CandleSource> {
+        if cause == Cause::Pending { self.bulk } else { &self.context.source }
     }
 
     /// The slots that are to be asked about, and why each run of them is missing; ascending.
@@ -127,6 +135,19 @@ impl AssetRun<'_> {
         }
         Ok(ended)
     }
+}
+
+/// How many pages of a source slots come in.
+fn pages_of(source: &dyn CandleSource, slots: SlotRange) -> usize {
+    let mut pages = 0;
+    let mut left = slots;
+    // Ends: every page takes at least one slot off what is left, or the source names none.
+    while !left.is_empty() {
+        let page = source.page_within(left);
+        left = if page.is_empty() { page } else { left.from(page.end()) };
+        pages += 1;
+    }
+    pages
 }
 
 fn urgency(cause: Cause) -> u8 {

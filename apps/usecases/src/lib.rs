@@ -16,9 +16,10 @@
 //!
 //! The fetching ones share five steps, a file each: `extend` puts new slots on the ledger, `audit`
 //! compares ledger and rows, `confirm` asks again for what came from elsewhere, `fill_gaps` works the
-//! ledger off, and `ingest` takes one page from the source through the door into the store. `standing`
-//! judges what came of it. All arithmetic is the domain's.
+//! ledger off, and `ingest` takes one page through the door into the store, while `asks` has the next ones
+//! on their way. `standing` judges what came of it. All arithmetic is the domain's.
 
+mod asks;
 mod audit;
 mod backfill;
 mod catch_up;
@@ -37,6 +38,7 @@ mod list_gaps;
 mod list_revisions;
 mod look_up;
 mod monitor;
+mod page_room;
 mod query_candles;
 mod report;
 mod run_job;
@@ -57,6 +59,7 @@ pub use list_gaps::{Gap, GapPage, GapQuery, ListGaps};
 pub use list_revisions::{ListRevisions, RevisionPage, RevisionQuery};
 pub use look_up::QueryError;
 pub use monitor::{Monitor, MonitorPolicy, Observed};
+pub use page_room::PageRoom;
 pub use query_candles::{CandlePage, CandleQuery, QueryCandles};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
 pub use run_job::{RunJob, Worked};

@@ -182,9 +182,14 @@ impl RunJob {
         let (shown, told) = (self.context.clone(), self.context.clone());
         let (on_progress, on_end) = (Arc::clone(board), Arc::clone(board));
         let work = job.work;
-        let source = if work.is_interactive() { &self.interactive } else { &self.context.source };
+        // Large pages are of the patient kind.
+        let (source, bulk) = match work.is_interactive() {
+            true => (&self.interactive, None),
+            false => (&self.context.source, self.context.bulk.clone()),
+        };
         let context = FetchContext {
             source: Arc::clone(source),
+            bulk,
             job: Some(job.id),
             stop: stop.clone(),
             progress: Arc::new(move |progress| {

@@ -9,7 +9,7 @@ use ohlcv_ports::testing::{Call, MemoryStore, PausedClock, ScriptedSource};
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Backfill, BackfillGoal, FetchContext, FetchPolicy, GapQuery, ListGaps, Outcome};
+use crate::{Backfill, BackfillGoal, FetchContext, FetchPolicy, GapQuery, ListGaps, Outcome, PageRoom};
 
 fn btc() -> Asset {
     "BTC".parse().unwrap()
@@ -42,10 +42,17 @@ impl Days {
         let store = Arc::new(MemoryStore::new());
         let context = FetchContext {
             source: Arc::clone(&source) as Arc<dyn CandleSource>,
+            bulk: None,
+            room: PageRoom::default(),
             store: Arc::clone(&store) as Arc<dyn CandleStore>,
             coverage: Arc::clone(&store) as Arc<dyn Coverage>,
             clock,
-            policy: FetchPolicy { interval: Interval::D1, grace: Duration::from_secs(30), assets_at_once: 1 },
+            policy: FetchPolicy {
+                interval: Interval::D1,
+                grace: Duration::from_secs(30),
+                assets_at_once: 1,
+                pages_at_once: 1,
+            },
             terms: None,
             patience: None,
             stop: CancellationToken::new(),

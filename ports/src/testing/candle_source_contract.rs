@@ -52,6 +52,7 @@ macro_rules! candle_source_contract {
             a_series_is_read_whole_by_going_on_where_an_answer_ends,
             an_answer_that_does_not_hold_everything_holds_the_oldest_rows,
             what_fits_into_one_answer_comes_in_one,
+            pages_cover_what_is_wanted_and_each_fits_into_one_answer,
             before_the_listing_there_is_nothing_and_that_is_an_answer,
             after_the_newest_candle_there_is_nothing_and_that_is_an_answer,
             a_range_across_the_listing_begins_there,
@@ -192,6 +193,28 @@ pub async fn what_fits_into_one_answer_comes_in_one(fixture: &SourceFixture) {
     let known = fixture.known(asked);
     assert!(page.answered_until > known.last().unwrap().open_time());
     assert_eq!(candles(page), known);
+}
+
+pub async fn pages_cover_what_is_wanted_and_each_fits_into_one_answer(fixture: &SourceFixture) {
+    let mut left = fixture.closed();
+    let mut read = Vec::new();
+    for _ in 0..PAGES_MAX {
+        if left.is_empty() {
+            break;
+        }
+        let asked = fixture.source.page_within(left);
+        assert_eq!(asked.start(), left.start());
+        assert!(!asked.is_empty() && asked.end() <= left.end(), "{asked} is a part of {left}");
+        assert!(asked.len() <= u64::from(fixture.source.page_slots_max().get()));
+        let page = fixture.page(asked).await;
+        // As above, a full answer may leave open whether more follows.
+        assert!(fixture.known(asked.from(page.answered_until)).is_empty(), "{asked} fits into one answer");
+        left = left.from(asked.end());
+        read.extend(candles(page));
+    }
+    assert_eq!(read, fixture.known(fixture.closed()));
+    let empty = fixture.closed().before(fixture.first());
+    assert_eq!(fixture.source.page_within(empty), empty);
 }
 
 pub async fn before_the_listing_there_is_nothing_and_that_is_an_answer(fixture: &SourceFixture) {

@@ -67,10 +67,11 @@ impl AssetRun<'_> {
         suspect: &[TimeRange],
         found: &mut Verification,
     ) -> Result<(), Break> {
+        let asker = self.asker();
         let mut left = page;
         // Ends: every answer takes at least one slot off what is left, or is an error.
         while !left.is_empty() {
-            let (answered, checked) = self.ask_checked(left).await?;
+            let (answered, checked) = asker.ask(self.context.source.as_ref(), left).await?;
             found.compared += checked.candles.len() as u64;
             let stored = self.stored(answered, |_| ()).await?;
             let mut differing = differing(answered, &stored, &checked);

@@ -10,8 +10,8 @@ use ohlcv_domain::{
 use ohlcv_ports::testing::{Call, MemoryStore, PausedClock, ScriptedSource};
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, HoleQuery, SourceError, Take};
 use ohlcv_usecases::{
-    AssetReport, Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Progress, ProgressSink,
-    RunReport,
+    AssetReport, Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, PageRoom, Progress,
+    ProgressSink, RunReport,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,8 @@ pub(crate) const CLOSED: &str = "2024-11-06T12:00";
 /// Where ten days of a 12h series begin at [`NOW`]: twenty slots.
 pub(crate) const TEN_DAYS_AGO: &str = "2024-10-27T12:00";
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
+/// How many pages of an asset may be on their way at once.
+pub(crate) const PAGES_AT_ONCE: usize = 4;
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -159,10 +161,17 @@ impl World {
         let progress: ProgressSink = Arc::new(move |progress| told.lock().unwrap().push(progress));
         FetchContext {
             source,
+            bulk: None,
+            room: PageRoom::default(),
             store: Arc::clone(&self.store) as Arc<dyn CandleStore>,
             coverage: Arc::clone(&self.store) as Arc<dyn Coverage>,
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            policy: FetchPolicy { interval: self.interval, grace: GRACE, assets_at_once: 2 },
+            policy: FetchPolicy {
+                interval: self.interval,
+                grace: GRACE,
+                assets_at_once: 2,
+                pages_at_once: PAGES_AT_ONCE,
+            },
             terms: None,
             patience: None,
             stop: self.stop.clone(),
