@@ -1,6 +1,7 @@
 //! Everything that needs a socket, a database or the program itself, in one binary.
 
 mod api;
+mod archive;
 mod as_of;
 mod backfill;
 mod binance_client;

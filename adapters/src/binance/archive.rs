@@ -21,7 +21,7 @@ use super::client::parse_base_url;
 use super::error::BinanceConfigError;
 pub(crate) use contents::{Contents, Sum};
 use download::Download;
-pub(crate) use file::{ArchiveFile, period_grid};
+pub(crate) use file::{ArchiveFile, Part};
 pub(crate) use refusal::Refusal;
 use rest::Rest;
 
@@ -101,6 +101,11 @@ impl Archive {
     /// The file that holds the first slots of `asked`, if one is published that pays.
     pub(crate) fn file_for(&self, asset: Asset, asked: SlotRange) -> Option<ArchiveFile> {
         ArchiveFile::at_start_of(asset, self.quote, asked, self.clock.now())
+    }
+
+    /// The part of `asked` from its start on that is to be asked for in one go.
+    pub(crate) fn first_part(&self, asked: SlotRange) -> Part {
+        file::first_part(asked, self.clock.now())
     }
 
     /// Downloads a file and reads its rows.

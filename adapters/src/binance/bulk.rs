@@ -10,7 +10,7 @@ use ohlcv_domain::{Asset, Candle, Interval, SlotRange, Timestamp};
 use ohlcv_ports::{CandleSource, SourceError, SourcePage};
 
 use self::check::{Compared, compare, windows};
-use super::archive::{Archive, ArchiveFile, Contents, Sum, period_grid};
+use super::archive::{Archive, ArchiveFile, Contents, Part, Sum};
 use super::metrics;
 use super::model::KlineRow;
 
@@ -32,16 +32,8 @@ impl BulkSource {
         Self { archive, exchange }
     }
 
-    /// The part of `asked` that the exchange is asked about at once: not beyond where a file begins.
-    fn first_page(&self, asked: SlotRange) -> SlotRange {
-        let until = period_grid(asked.grid(), asked.start()).map(|periods| periods.next(asked.start()));
-        let page = until.map_or(asked, |until| asked.before(until));
-        let slots_max = i64::from(self.exchange.page_slots_max().get());
-        page.before(page.grid().step(page.start(), slots_max))
-    }
-
     async fn from_exchange(&self, asset: Asset, asked: SlotRange) -> Result<SourcePage, SourceError> {
-        self.exchange.page(asset, self.first_page(asked)).await
+        self.exchange.page(asset, self.exchange.page_within(asked)).await
     }
 
     /// A file whose checksum is right: what it lacks, and a sample, is asked of the exchange.
@@ -156,8 +148,12 @@ impl CandleSource for BulkSource {
     }
 
     async fn page(&self, asset: Asset, asked: SlotRange) -> Result<SourcePage, SourceError> {
+        if asked.is_empty() {
+            return self.exchange.page(asset, asked).await;
+        }
         let Some(file) = self.archive.file_for(asset, asked) else {
-            return self.from_exchange(asset, asked).await;
+            let fits = asked.len() <= u64::from(self.page_slots_max().get());
+            return self.exchange.page(asset, if fits { asked } else { self.page_within(asked) }).await;
         };
         match self.archive.read(&file).await {
             Ok(Contents { candles, sum: Sum::Right }) => self.sampled(asset, &file, candles).await,
@@ -178,5 +174,12 @@ impl CandleSource for BulkSource {
 
     fn page_slots_max(&self) -> NonZeroU32 {
         self.exchange.page_slots_max()
+    }
+
+    fn page_within(&self, slots: SlotRange) -> SlotRange {
+        match self.archive.first_part(slots) {
+            Part::File(file) => file,
+            Part::BeforeFile(part) => self.exchange.page_within(part),
+        }
     }
 }

@@ -77,19 +77,41 @@ fn paying(grid: Grid, at: Timestamp) -> Option<(Period, SlotRange)> {
     })
 }
 
-/// Where the files of a grid begin and end, if they pay.
-pub(crate) fn period_grid(grid: Grid, at: Timestamp) -> Option<Grid> {
-    paying(grid, at).map(|(period, _)| period.grid())
+/// The slots of the file that begins with the first slot of `asked` and has none beyond it, if it pays
+/// and should be published by `now`.
+fn file_at_start_of(asked: SlotRange, now: Timestamp) -> Option<(Period, SlotRange)> {
+    let (period, slots) = paying(asked.grid(), asked.start())?;
+    let inside = slots.start() == asked.start() && slots.end() <= asked.end();
+    let published = slots.end().saturating_add(period.published_after()) <= now;
+    (inside && published).then_some((period, slots))
+}
+
+/// The part of `asked` from its start on that one file holds, or else the part before the next file.
+pub(crate) fn first_part(asked: SlotRange, now: Timestamp) -> Part {
+    match file_at_start_of(asked, now) {
+        Some((_, slots)) => Part::File(slots),
+        None => {
+            let until = paying(asked.grid(), asked.start()).map(|(_, period)| period.end());
+            Part::BeforeFile(until.map_or(asked, |until| asked.before(until)))
+        }
+    }
+}
+
+/// Slots, by where they may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All that a file holds.
+    File(SlotRange),
+    /// What no file is for, up to where one may begin.
+    BeforeFile(SlotRange),
 }
 
 impl ArchiveFile {
     /// The file that begins with the first slot of `asked` and has no slot beyond it, if it pays and
     /// should be published by `now`.
     pub(crate) fn at_start_of(asset: Asset, quote: Asset, asked: SlotRange, now: Timestamp) -> Option<Self> {
-        let (period, slots) = paying(asked.grid(), asked.start())?;
-        let inside = slots.start() == asked.start() && slots.end() <= asked.end();
-        let published = slots.end().saturating_add(period.published_after()) <= now;
-        (inside && published).then(|| Self { symbol: format!("{asset}{quote}"), period, slots })
+        let (period, slots) = file_at_start_of(asked, now)?;
+        Some(Self { symbol: format!("{asset}{quote}"), period, slots })
     }
 
     /// Its name without an ending, which is also that of the table in it.
@@ -105,7 +127,7 @@ impl ArchiveFile {
         format!("data/spot/{folder}/klines/{symbol}/{interval}/{}.zip", self.name())
     }
 
-    /// Which of the periods since year 1 it is.
+    /// Which of the periods since 1970 it is.
     pub(crate) fn number(&self) -> u64 {
         let since = TimeRange::new(Timestamp::EPOCH, self.slots.start());
         since.map_or(0, |since| self.period.grid().slots_in(since).len())
@@ -153,7 +175,7 @@ mod tests {
         for interval in Interval::ALL {
             let at = "2024-01-01T00:00:00Z".parse().unwrap();
             let pays = matches!(interval, Interval::S1 | Interval::M1 | Interval::M3 | Interval::M5);
-            assert_eq!(period_grid(Grid::new(interval), at).is_some(), pays, "{interval}");
+            assert_eq!(paying(Grid::new(interval), at).is_some(), pays, "{interval}");
         }
         assert_eq!(interval_name(Interval::Mo1), "1mo");
     }
