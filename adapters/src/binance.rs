@@ -20,7 +20,7 @@ mod retry;
 mod share;
 mod source;
 
-pub use archive::{Archive, ArchiveLimits};
+pub use archive::{Archive, ArchiveLimits, archive_row};
 pub use bulk::BulkSource;
 pub use error::BinanceConfigError;
 pub use source::{BinanceConfig, BinanceLimits, BinanceSource};

@@ -37,5 +37,6 @@ ohlcv_tests::on_postgres! {
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;
+    mod recorded_archive;
     mod recorded_responses;
 }

@@ -24,6 +24,7 @@ use download::Download;
 pub(crate) use file::{ArchiveFile, Part};
 pub(crate) use refusal::Refusal;
 use rest::Rest;
+pub use rows::archive_row;
 
 /// What bounds the reading of archives; the defaults are for production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

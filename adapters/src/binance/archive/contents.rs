@@ -85,7 +85,7 @@ fn candles(table: &mut impl BufRead, slots: SlotRange) -> std::io::Result<(Vec<C
             continue;
         }
         if let Ok(text) = str::from_utf8(text)
-            && let Ok(candle) = rows::row(text)
+            && let Ok(candle) = rows::archive_row(text)
         {
             found.add(candle);
         }

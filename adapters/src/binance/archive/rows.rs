@@ -2,7 +2,6 @@
 
 use ohlcv_domain::{Candle, Rejection, Rule, Timestamp};
 
-use super::super::model::KlineRow;
 use super::super::parse::{KlineTexts, ROW_ELEMENTS_MIN, candle_of};
 
 /// Times above this count microseconds, as files since 2025 do; in milliseconds it is the year 5138.
@@ -14,9 +13,12 @@ pub(crate) fn is_header(line: &[u8]) -> bool {
     !line.first().is_some_and(u8::is_ascii_digit)
 }
 
-/// One line, without its end. Whether it counts milliseconds or microseconds is its own affair: files
-/// have been seen that were late to change.
-pub(crate) fn row(line: &str) -> KlineRow {
+/// One line of an archive's table, without its end: a candle, or why it is none. Whether it counts
+/// milliseconds or microseconds is its own affair, for files have been seen that were late to change.
+///
+/// # Errors
+/// The [`Rejection`] of a line that is no candle, by the rules that hold for the API's rows.
+pub fn archive_row(line: &str) -> Result<Candle, Rejection> {
     let mut fields = [""; ROW_ELEMENTS_MIN];
     let mut count = 0;
     for (field, text) in fields.iter_mut().zip(line.split(',')) {
@@ -76,14 +78,14 @@ mod tests {
 
     #[test]
     fn milliseconds_and_microseconds_are_told_apart_line_by_line() {
-        let open_time = |line| row(line).unwrap().open_time().to_string();
+        let open_time = |line| archive_row(line).unwrap().open_time().to_string();
         assert_eq!(open_time(MILLIS), "2024-12-01T00:00:00Z");
         assert_eq!(open_time(MICROS), "2025-01-01T00:00:00Z");
     }
 
     #[test]
     fn every_number_is_kept_to_the_digit() {
-        let candle = row(MICROS).unwrap();
+        let candle = archive_row(MICROS).unwrap();
         let details = candle.details().unwrap();
         assert_eq!(candle.high().to_string(), "94509.42000000");
         assert_eq!(details.quote_volume.to_string(), "71068810.55946380");
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_rejected_by_the_same_rules_as_a_row_of_the_api() {
-        let rule = |line: &str| row(line).unwrap_err().rule;
+        let rule = |line: &str| archive_row(line).unwrap_err().rule;
         assert_eq!(rule(""), Rule::Malformed);
         assert_eq!(rule("1733011200000,1,1,1,1,1,0,1,1,1"), Rule::Malformed);
         assert_eq!(rule(&MILLIS.replace("532.95388000", "1e5")), Rule::Malformed);

@@ -43,16 +43,17 @@ pub(crate) fn windows(file: &ArchiveFile, candles: &[Candle], slots_max: NonZero
     wanted.sort_by_key(|slots| slots.start());
     let mut windows: Vec<SlotRange> = Vec::new();
     for page in wanted.into_iter().flat_map(|slots| pages(slots, slots_max)) {
-        let grid = page.grid();
-        if let Some(last) = windows.last_mut() {
-            let both = grid.slots_in(last.time().hull(page.time()));
-            if both.len() <= u64::from(slots_max.get()) {
-                *last = both;
-                continue;
-            }
-        }
-        let page = windows.last().map_or(page, |last| page.from(last.end()));
-        if !page.is_empty() {
+        let Some(last) = windows.last_mut() else {
+            windows.push(page);
+            continue;
+        };
+        let page = page.from(last.end());
+        let both = page.grid().slots_in(last.time().hull(page.time()));
+        if page.is_empty() {
+            continue;
+        } else if both.len() <= u64::from(slots_max.get()) {
+            *last = both;
+        } else {
             windows.push(page);
         }
     }
