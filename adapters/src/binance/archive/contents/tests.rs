@@ -1,3 +1,5 @@
+//! Files as bytes, good and bad, and what is read of them.
+
 use std::io::Write;
 
 use zip::ZipWriter;

@@ -1,3 +1,5 @@
+//! Where windows lie, and what counts as a contradiction.
+
 use ohlcv_domain::{Grid, Interval, Timestamp};
 
 use super::*;
