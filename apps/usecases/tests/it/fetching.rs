@@ -1,5 +1,6 @@
 //! The use-cases that fetch: what they ask, what they store, what they tell.
 
+mod ahead;
 mod any_source;
 mod backfill;
 mod catch_up;

@@ -214,7 +214,7 @@ async fn a_wish_to_cancel_ends_the_work_after_what_is_stored() {
     assert_eq!(worked.end, Some(JobEnd::Final(JobState::Cancelled)));
     let (end, assets) = finished.lock().unwrap()[0].clone();
     assert_eq!((end, states(&assets)), (JobEnd::Final(JobState::Cancelled), vec![JobState::Cancelled]));
-    assert_eq!(world.rows("BTC").await.len(), 8, "two pages");
+    assert_eq!(world.rows("BTC").await.len(), 12, "one page, then two at once");
 }
 
 #[tokio::test(start_paused = true)]

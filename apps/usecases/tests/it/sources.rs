@@ -1,4 +1,4 @@
-//! Ways to an exchange that take their time.
+//! Ways to an exchange, and to a store, that take their time or have an order of their own.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ohlcv_domain::{Asset, Interval, SlotRange, Timestamp};
-use ohlcv_ports::testing::ScriptedSource;
-use ohlcv_ports::{CandleSource, SourceError, SourcePage};
+use ohlcv_domain::{
+    Applied, Asset, Breaks, Candle, Change, Commit, Interval, SlotRange, TimeRange, Timestamp,
+};
+use ohlcv_ports::testing::{MemoryStore, ScriptedSource};
+use ohlcv_ports::{CandleSource, CandleStore, SourceError, SourcePage, StoreError, Take};
 
 /// Answers pages after a while, or never.
 #[derive(Debug)]
@@ -78,5 +80,72 @@ impl CandleSource for SlowSource {
 
     fn page_slots_max(&self) -> NonZeroU32 {
         self.inner.page_slots_max()
+    }
+}
+
+/// An exchange whose answers end where a day of UTC does.
+#[derive(Debug)]
+pub(crate) struct DailySource(pub(crate) Arc<ScriptedSource>);
+
+#[async_trait]
+impl CandleSource for DailySource {
+    async fn server_time(&self) -> Result<Timestamp, SourceError> {
+        self.0.server_time().await
+    }
+
+    async fn listing(&self, asset: Asset, interval: Interval) -> Result<Option<Timestamp>, SourceError> {
+        self.0.listing(asset, interval).await
+    }
+
+    async fn page(&self, asset: Asset, asked: SlotRange) -> Result<SourcePage, SourceError> {
+        let page = self.0.page(asset, self.page_within(asked)).await?;
+        Ok(SourcePage { answered_until: page.answered_until.min(self.page_within(asked).end()), ..page })
+    }
+
+    fn page_slots_max(&self) -> NonZeroU32 {
+        self.0.page_slots_max()
+    }
+
+    fn page_within(&self, slots: SlotRange) -> SlotRange {
+        let day_ms = 24 * 60 * 60 * 1_000;
+        let end = (slots.start().millis().div_euclid(day_ms) + 1) * day_ms;
+        slots.before(Timestamp::from_millis(end).unwrap())
+    }
+}
+
+/// Takes a while for every write.
+#[derive(Debug)]
+pub(crate) struct SlowStore {
+    pub(crate) inner: Arc<MemoryStore>,
+    pub(crate) write_time: Duration,
+}
+
+#[async_trait]
+impl CandleStore for SlowStore {
+    async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
+        tokio::time::sleep(self.write_time).await;
+        self.inner.apply(commit).await
+    }
+
+    async fn page(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+    ) -> Result<Vec<Candle>, StoreError> {
+        self.inner.page(asset, range, take, limit).await
+    }
+
+    async fn breaks(&self, asset: Asset, range: TimeRange, longest: Duration) -> Result<Breaks, StoreError> {
+        self.inner.breaks(asset, range, longest).await
+    }
+
+    async fn changes(&self, asset: Asset, seq: u64, limit: u64) -> Result<Vec<Change>, StoreError> {
+        self.inner.changes(asset, seq, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.inner.ready().await
     }
 }

@@ -115,7 +115,7 @@ async fn progress_of_a_run_that_fails_stays_short_of_the_end() {
     world.source.set_page_slots_max(6.try_into().unwrap());
     world.fail_page(3);
     world.backfill(10).await;
-    assert_eq!(steady(&world.progress(), btc()), [(0, 20), (6, 20), (12, 20)]);
+    assert_eq!(steady(&world.progress(), btc()), [(0, 20), (6, 20), (12, 20), (14, 20)]);
 }
 
 #[tokio::test(start_paused = true)]
