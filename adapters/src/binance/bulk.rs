@@ -32,7 +32,7 @@ impl BulkSource {
         Self { archive, exchange }
     }
 
-    async fn from_exchange(&self, asset: Asset, asked: SlotRange) -> Result<SourcePage, SourceError> {
+    async fn ask_exchange(&self, asset: Asset, asked: SlotRange) -> Result<SourcePage, SourceError> {
         self.exchange.page(asset, self.exchange.page_within(asked)).await
     }
 
@@ -102,7 +102,7 @@ impl BulkSource {
         let mut left = slots;
         // Ends: every answer takes at least one slot off what is left, or is an error.
         while !left.is_empty() {
-            let page = match self.from_exchange(asset, left).await {
+            let page = match self.ask_exchange(asset, left).await {
                 Ok(page) => page,
                 Err(error) => {
                     asked.failure = Some(error);
@@ -167,7 +167,7 @@ impl CandleSource for BulkSource {
                 } else {
                     tracing::debug!("{file}: {refusal}; the exchange is asked instead");
                 }
-                self.from_exchange(asset, asked).await
+                self.ask_exchange(asset, asked).await
             }
         }
     }
