@@ -39,12 +39,12 @@ pub trait CandleSource: Debug + Send + Sync {
     /// [`SourceError`]. A range without candles is no error.
     async fn page(&self, asset: Asset, asked: SlotRange) -> Result<SourcePage, SourceError>;
 
-    /// How many slots one answer can hold.
+    /// How many slots one answer can hold, wherever they begin.
     fn page_slots_max(&self) -> NonZeroU32;
 
     /// The first part of `slots` that makes a good request: its answer can be whole, and what is left
     /// begins where the next request does. MUST begin where `slots` does, and have a slot if that has
-    /// one, at most [`CandleSource::page_slots_max`] of them. Costs no request.
+    /// one; may be more than [`CandleSource::page_slots_max`] where one answer can hold them. Costs no request.
     ///
     /// A source whose answers end elsewhere than after so many slots, such as at the end of a month,
     /// says so here: those who ask ahead need to know where the next request begins.

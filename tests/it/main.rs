@@ -1,6 +1,7 @@
 //! Everything that needs a socket, a database or the program itself, in one binary.
 
 mod api;
+mod archive;
 mod as_of;
 mod backfill;
 mod binance_client;
@@ -36,5 +37,6 @@ ohlcv_tests::on_postgres! {
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;
+    mod recorded_archive;
     mod recorded_responses;
 }

@@ -6,6 +6,7 @@
 )]
 
 pub mod database;
+pub mod fake_archive;
 pub mod fake_binance;
 mod http_client;
 pub mod postgres;

@@ -65,6 +65,7 @@ pub fn settings(database: &TestDatabase, exchange_url: &str, given: &[(&str, &st
     let mut env: BTreeMap<String, String> = [
         ("DATABASE_URL", database.url()),
         ("BINANCE_API_BASE_URL", exchange_url),
+        ("BINANCE_ARCHIVE_BASE_URL", ""),
         ("BINANCE_REQUEST_DELAY_MS", "0"),
         ("LISTEN_ADDRESS", "127.0.0.1:0"),
         ("TRACKED_ASSETS", "BTC"),

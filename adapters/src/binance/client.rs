@@ -22,7 +22,7 @@ use super::retry::{Retries, Verdict, pause_after, verdict};
 use super::share::Share;
 use super::source::BinanceLimits;
 
-const USER_AGENT: &str = concat!("ohlcv/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("ohlcv/", env!("CARGO_PKG_VERSION"));
 
 /// Weight used in the exchange's current minute; the second is the older name of the first.
 const USED_WEIGHT_HEADERS: [&str; 2] = ["x-mbx-used-weight-1m", "x-mbx-used-weight"];
@@ -301,7 +301,7 @@ impl Client {
 }
 
 /// The address that endpoints are appended to; its path ends with a slash.
-fn parse_base_url(value: &str) -> Result<Url, BinanceConfigError> {
+pub(crate) fn parse_base_url(value: &str) -> Result<Url, BinanceConfigError> {
     let wrong =
         |reason: &str| BinanceConfigError::BaseUrl { value: value.to_owned(), reason: reason.to_owned() };
     let mut base = Url::parse(value.trim()).map_err(|error| wrong(&format!("is no address ({error})")))?;

@@ -26,6 +26,11 @@ pub(crate) fn clock_offset(millis: i64) {
     gauge!("ohlcv_exchange_clock_offset_seconds").set(if millis < 0 { -size } else { size });
 }
 
+/// A file of the archive was used, or why not.
+pub(crate) fn archive_file(outcome: &'static str) {
+    counter!("ohlcv_archive_files_total", "outcome" => outcome).increment(1);
+}
+
 fn name(failure: &Failure) -> &'static str {
     match (failure, verdict(failure)) {
         (Failure::NoAnswer { kind: NoAnswer::Timeout, .. }, _) => "timeout",

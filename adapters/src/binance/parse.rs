@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::model::{ApiError, KlineRow, ServerTime};
 
 /// Elements of a row that are read. The exchange sends a twelfth, unused one.
-const ROW_ELEMENTS_MIN: usize = 11;
+pub(crate) const ROW_ELEMENTS_MIN: usize = 11;
 
 /// How much of a body that cannot be read is kept for the error text, in characters.
 const EXCERPT_CHARS_MAX: usize = 200;
@@ -82,19 +82,41 @@ fn candle(open_time: Option<Timestamp>, elements: &[&RawValue]) -> Result<Candle
         return Err(Rule::Malformed);
     }
     let text = |at: usize| decimal_text(elements[at].get());
-    let prices = Ohlc {
-        open: text(1)?.parse()?,
-        high: text(2)?.parse()?,
-        low: text(3)?.parse()?,
-        close: text(4)?.parse()?,
-    };
-    let volume = text(5)?.parse()?;
     // The close time, element 6, is not checked: a halt that cuts a candle short moves it.
+    candle_of(
+        open_time,
+        &KlineTexts {
+            prices: [text(1)?, text(2)?, text(3)?, text(4)?],
+            volume: text(5)?,
+            quote_volume: text(7)?,
+            trades: elements[8].get(),
+            taker_buy_volume: text(9)?,
+            taker_buy_quote_volume: text(10)?,
+        },
+    )
+}
+
+/// The numbers of a row as they were written.
+pub(crate) struct KlineTexts<'a> {
+    /// Open, high, low, close.
+    pub(crate) prices: [&'a str; 4],
+    pub(crate) volume: &'a str,
+    pub(crate) quote_volume: &'a str,
+    pub(crate) trades: &'a str,
+    pub(crate) taker_buy_volume: &'a str,
+    pub(crate) taker_buy_quote_volume: &'a str,
+}
+
+/// A candle of its numbers, or the rule that they break.
+pub(crate) fn candle_of(open_time: Timestamp, texts: &KlineTexts<'_>) -> Result<Candle, Rule> {
+    let [open, high, low, close] = texts.prices;
+    let prices = Ohlc { open: open.parse()?, high: high.parse()?, low: low.parse()?, close: close.parse()? };
+    let volume = texts.volume.parse()?;
     let details = TradeDetails {
-        quote_volume: text(7)?.parse()?,
-        trades: trades(elements[8].get())?,
-        taker_buy_volume: text(9)?.parse()?,
-        taker_buy_quote_volume: text(10)?.parse()?,
+        quote_volume: texts.quote_volume.parse()?,
+        trades: trades(texts.trades)?,
+        taker_buy_volume: texts.taker_buy_volume.parse()?,
+        taker_buy_quote_volume: texts.taker_buy_quote_volume.parse()?,
     };
     Ok(Candle::new(open_time, prices, volume)?.with_details(details))
 }

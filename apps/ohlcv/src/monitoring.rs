@@ -81,6 +81,10 @@ fn describe() {
         Unit::Seconds,
         "How far the exchange's clock is ahead of the local one, as last seen."
     );
+    describe_counter!(
+        "ohlcv_archive_files_total",
+        "Files of the bulk archive that were wanted: used, or why the exchange was asked instead."
+    );
     describe_counter!("ohlcv_candles_written_total", "Candles stored: new ones, and changed ones.");
     describe_counter!(
         "ohlcv_candles_rejected_total",
@@ -111,6 +115,7 @@ fn begin() {
     for change in ["new", "changed"] {
         metrics::counter!("ohlcv_candles_written_total", "change" => change).absolute(0);
     }
+    metrics::counter!("ohlcv_archive_files_total", "outcome" => "used").absolute(0);
     for rule in Rule::ALL {
         metrics::counter!("ohlcv_candles_rejected_total", "rule" => rule.as_str()).absolute(0);
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use async_trait::async_trait;
 use ohlcv_adapters::SystemClock;
-use ohlcv_adapters::binance::{BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource};
+use ohlcv_adapters::binance::{
+    Archive, ArchiveLimits, BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource, BulkSource,
+};
 use ohlcv_adapters::simulated::SimulatedMarket;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
 use ohlcv_domain::TimeRange;
@@ -43,7 +45,12 @@ pub struct Outside {
 #[derive(Clone, Debug)]
 pub enum Exchange {
     /// Over HTTP, within a budget that all processes on one database share.
-    Binance(BinanceSource),
+    Binance {
+        /// Its API.
+        api: BinanceSource,
+        /// Its bulk archives, if they are to be used.
+        archive: Option<Archive>,
+    },
     /// From anything else, which paces itself.
     Other(Sources),
 }
@@ -55,14 +62,21 @@ pub struct Sources {
     pub source: Arc<dyn CandleSource>,
     /// For what a user waits for: goes before the other.
     pub interactive: Arc<dyn CandleSource>,
+    /// The first one's candles in larger pages, if there are such.
+    pub bulk: Option<Arc<dyn CandleSource>>,
 }
 
 impl Exchange {
     fn sources(&self, budget: Arc<dyn RequestBudget>) -> Sources {
         match self {
-            Self::Binance(binance) => {
-                let shared = binance.sharing(budget);
-                Sources { interactive: Arc::new(shared.urgent()), source: Arc::new(shared) }
+            Self::Binance { api, archive } => {
+                let shared = api.sharing(budget);
+                let interactive = Arc::new(shared.urgent());
+                let source: Arc<dyn CandleSource> = Arc::new(shared);
+                let bulk = archive.clone().map(|archive| -> Arc<dyn CandleSource> {
+                    Arc::new(BulkSource::new(archive, Arc::clone(&source)))
+                });
+                Sources { source, interactive, bulk }
             }
             Self::Other(sources) => sources.clone(),
         }
@@ -81,7 +95,7 @@ impl Outside {
     /// The exchange that the settings name, seen by a clock of the caller's.
     ///
     /// # Errors
-    /// If the exchange's address is unusable.
+    /// If the address of the exchange, or of its archives, is unusable.
     pub fn over_http(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let config = BinanceConfig {
             base_url: settings.binance_api_base_url.clone(),
@@ -91,11 +105,17 @@ impl Outside {
             concurrent_requests_max: at_once(settings),
             limits: BinanceLimits::default(),
         };
-        let source = BinanceSource::new(config, Arc::clone(&clock)).map_err(|error| match error {
-            BinanceConfigError::BaseUrl { .. } => Refused::because(format!("BINANCE_API_BASE_URL: {error}")),
-            error => error.into(),
-        })?;
-        Ok(Self { exchange: Exchange::Binance(source), clock })
+        let api = BinanceSource::new(config, Arc::clone(&clock))
+            .map_err(|error| unusable("BINANCE_API_BASE_URL", error))?;
+        let archive = match &settings.binance_archive_base_url {
+            None => None,
+            Some(url) => {
+                let limits = ArchiveLimits::default();
+                let archive = Archive::new(url, settings.quote_asset, limits, Arc::clone(&clock));
+                Some(archive.map_err(|error| unusable("BINANCE_ARCHIVE_BASE_URL", error))?)
+            }
+        };
+        Ok(Self { exchange: Exchange::Binance { api, archive }, clock })
     }
 
     /// The machine's clock and a made-up exchange that needs no network.
@@ -103,8 +123,16 @@ impl Outside {
     pub fn simulated() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let source: Arc<dyn CandleSource> = Arc::new(SimulatedMarket::new(Arc::clone(&clock), DEMO_SEED));
-        let sources = Sources { interactive: Arc::clone(&source), source };
+        let sources = Sources { interactive: Arc::clone(&source), source, bulk: None };
         Self { exchange: Exchange::Other(sources), clock }
+    }
+}
+
+/// What a configuration that no client can be made of means to the operator.
+fn unusable(setting: &str, error: BinanceConfigError) -> anyhow::Error {
+    match error {
+        BinanceConfigError::BaseUrl { .. } => Refused::because(format!("{setting}: {error}")),
+        error => error.into(),
     }
 }
 
@@ -272,9 +300,9 @@ impl App {
         let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
         let mut monitor =
             Monitor::new(Arc::clone(&self.coverage), self.clock(), tracked, policy).with_jobs(jobs);
-        if let Exchange::Binance(binance) = &self.outside.exchange {
+        if let Exchange::Binance { api, .. } = &self.outside.exchange {
             let budget: Arc<dyn RequestBudget> = Arc::<SqlStore>::clone(&self.database);
-            monitor = monitor.with_budget(budget, binance.exchange());
+            monitor = monitor.with_budget(budget, api.exchange());
         }
         Metrics::new(monitor).with_database(Arc::<SqlStore>::clone(&self.database))
     }
@@ -345,7 +373,7 @@ impl App {
         let settings = &self.settings;
         FetchContext {
             source: Arc::clone(&self.sources.source),
-            bulk: None,
+            bulk: self.sources.bulk.clone(),
             room: self.room.clone(),
             store: Arc::clone(&self.store),
             coverage: Arc::clone(&self.coverage),

@@ -33,7 +33,8 @@ const fn metric(name: &'static str, kind: Kind, labels: &'static [&'static str])
 }
 
 /// Every metric that rules and dashboards may name.
-pub(super) const METRICS: [Metric; 18] = [
+pub(super) const METRICS: [Metric; 19] = [
+    metric("ohlcv_archive_files_total", Kind::Counter, &["outcome"]),
     metric("ohlcv_asset_lag_candles", Kind::Gauge, &["asset"]),
     metric("ohlcv_build_info", Kind::Gauge, &["version"]),
     metric("ohlcv_candles_rejected_total", Kind::Counter, &["rule"]),

@@ -63,7 +63,7 @@ pub static VARIABLES: [Variable; 24] = [
         "BINANCE_ARCHIVE_BASE_URL",
         "binance-archive-base-url",
         "https://data.binance.vision",
-        "where the exchange keeps bulk archives; empty for none; nothing is read from them in this version",
+        "where the exchange keeps bulk archives, which a long backfill reads; empty for none",
     ),
     Variable::new(
         "BINANCE_RATE_LIMIT_REQUESTS_PER_MINUTE",
