@@ -33,7 +33,7 @@ pub(crate) fn ratio(ours: &[f64], theirs: &[f64]) -> f64 {
 }
 
 pub(crate) fn times(ratio: f64) -> String {
-    format!("{ratio:.2} ×")
+    if ratio < 0.1 { format!("{ratio:.3} ×") } else { format!("{ratio:.2} ×") }
 }
 
 /// Milliseconds, so many that three digits say something.

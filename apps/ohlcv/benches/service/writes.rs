@@ -36,7 +36,7 @@ pub(crate) async fn measure(options: &Options, backend: Backend, table: &mut Tab
     let name = world::name_of(backend);
     let (way, wanted) = match backend {
         Backend::Postgres => ("COPY", "≥ 0.6"),
-        Backend::Sqlite => ("prepared inserts", ""),
+        Backend::Sqlite => ("prepared inserts of 100 rows", ""),
     };
     let [raw, fresh, again] = [raw, fresh, again].map(|took| seconds(&took));
     let told = |took: &[f64]| {
