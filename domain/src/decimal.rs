@@ -23,7 +23,12 @@ use bigdecimal::num_bigint::{BigInt, Sign};
 /// # Ok::<(), DecimalError>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Decimal<const WHOLE: u32>(u128);
+pub struct Decimal<const WHOLE: u32> {
+    // The count's halves, ordered as the count is. A `u128` would have its address a multiple of 16,
+    // and a candle a fifth of its size in padding: series are as fast as their memory.
+    upper: u64,
+    lower: u64,
+}
 
 /// A price in units of the quote asset: up to 12 digits before the point, `NUMERIC(20, 8)`.
 pub type Price = Decimal<12>;
@@ -57,34 +62,39 @@ const TEXT_LEN_MAX: usize = WHOLE_DIGITS_MAX as usize + 1 + PLACES;
 
 impl<const WHOLE: u32> Decimal<WHOLE> {
     /// Zero.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self { upper: 0, lower: 0 };
     /// The largest value: all nines.
     pub const MAX: Self = {
         assert!(WHOLE <= WHOLE_DIGITS_MAX, "wider than the text of a decimal");
-        Self(10_u128.pow(WHOLE + PLACES as u32) - 1)
+        Self::of(10_u128.pow(WHOLE + PLACES as u32) - 1)
     };
+
+    /// Of a count that is known to fit.
+    const fn of(units: u128) -> Self {
+        Self { upper: (units >> u64::BITS) as u64, lower: units as u64 }
+    }
 
     /// The decimal of that many 10⁻⁸.
     ///
     /// # Errors
     /// [`DecimalError::TooLarge`] above [`Decimal::MAX`].
     pub const fn from_units(units: u128) -> Result<Self, DecimalError> {
-        if units > Self::MAX.0 {
+        if units > Self::MAX.units() {
             return Err(DecimalError::TooLarge);
         }
-        Ok(Self(units))
+        Ok(Self::of(units))
     }
 
     /// How many 10⁻⁸ it is.
     #[must_use]
     pub const fn units(self) -> u128 {
-        self.0
+        ((self.upper as u128) << u64::BITS) | self.lower as u128
     }
 
     /// The same number for arithmetic, with eight decimal places.
     #[must_use]
     pub fn to_big_decimal(self) -> BigDecimal {
-        BigDecimal::new(BigInt::from(self.0), PLACES as i64)
+        BigDecimal::new(BigInt::from(self.units()), PLACES as i64)
     }
 
     /// Reads digits with at most one point, as exchanges write them: no sign but `-`, no exponent.
@@ -125,13 +135,13 @@ impl<const WHOLE: u32> Decimal<WHOLE> {
         if negative && (units != 0 || lost) {
             return Err(DecimalError::Negative);
         }
-        if units > Self::MAX.0 {
+        if units > Self::MAX.units() {
             return Err(DecimalError::TooLarge);
         }
         if lost {
             return Err(DecimalError::TooManyPlaces);
         }
-        Ok(Self(units))
+        Ok(Self::of(units))
     }
 }
 
@@ -147,9 +157,9 @@ impl<const WHOLE: u32> fmt::Display for Decimal<WHOLE> {
     /// Always eight decimal places, as the exchange writes them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Nearly all numbers fit into 64 bits, where dividing is many times faster.
-        let (mut whole, mut fraction) = match u64::try_from(self.0) {
+        let (mut whole, mut fraction) = match u64::try_from(self.units()) {
             Ok(units) => (u128::from(units / UNITS_PER_ONE as u64), units % UNITS_PER_ONE as u64),
-            Err(_) => (self.0 / UNITS_PER_ONE, (self.0 % UNITS_PER_ONE) as u64),
+            Err(_) => (self.units() / UNITS_PER_ONE, (self.units() % UNITS_PER_ONE) as u64),
         };
         let mut text = [b'0'; TEXT_LEN_MAX];
         let mut at = text.len();

@@ -1,7 +1,8 @@
 //! Forward-fill: a row for every slot, carrying the last close over gaps.
 
-use std::iter::{FusedIterator, Peekable};
+use std::iter::{Fuse, FusedIterator};
 
+use crate::interval::Step;
 use crate::{Candle, Price, SlotRange, Timestamp};
 
 /// A candle as a reader sees it: real, or carried forward over a gap.
@@ -37,16 +38,37 @@ pub fn forward_fill<I>(slots: SlotRange, carried: Option<Price>, candles: I) -> 
 where
     I: IntoIterator<Item = Candle>,
 {
-    ForwardFill { slots, cursor: slots.start(), carried, candles: candles.into_iter().peekable() }
+    ForwardFill {
+        cursor: slots.start(),
+        step: slots.grid().interval().step(),
+        slots,
+        carried,
+        ahead: None,
+        candles: candles.into_iter().fuse(),
+    }
 }
 
 /// The iterator behind [`forward_fill`].
 #[derive(Clone, Debug)]
 pub struct ForwardFill<I: Iterator<Item = Candle>> {
     slots: SlotRange,
+    // The grid's, looked up once.
+    step: Step,
     cursor: Timestamp,
     carried: Option<Price>,
-    candles: Peekable<I>,
+    // A candle that was read while its slot was still to come. Most never pass through here: candles
+    // are large, and the one that is wanted next usually comes next.
+    ahead: Option<Candle>,
+    candles: Fuse<I>,
+}
+
+impl<I: Iterator<Item = Candle>> ForwardFill<I> {
+    /// The row of a candle that is the one of the slot at the cursor, which moves on.
+    fn real(&mut self, candle: Candle) -> Row {
+        self.carried = Some(candle.close());
+        self.cursor = self.slots.grid().after(self.step, self.cursor);
+        Row { candle, filled: false }
+    }
 }
 
 impl<I: Iterator<Item = Candle>> Iterator for ForwardFill<I> {
@@ -55,17 +77,35 @@ impl<I: Iterator<Item = Candle>> Iterator for ForwardFill<I> {
     fn next(&mut self) -> Option<Row> {
         while self.cursor < self.slots.end() {
             let open_time = self.cursor;
-            while self.candles.next_if(|candle| candle.open_time() < open_time).is_some() {}
-            self.cursor = self.slots.grid().next(open_time);
-            if let Some(candle) = self.candles.next_if(|candle| candle.open_time() == open_time) {
-                self.carried = Some(candle.close());
-                return Some(Row { candle, filled: false });
+            if let Some(candle) = self.ahead {
+                if candle.open_time() <= open_time {
+                    self.ahead = None;
+                    if candle.open_time() == open_time {
+                        return Some(self.real(candle));
+                    }
+                    continue;
+                }
+            } else if let Some(candle) = self.candles.next() {
+                if candle.open_time() == open_time {
+                    return Some(self.real(candle));
+                }
+                if candle.open_time() > open_time {
+                    self.ahead = Some(candle);
+                }
+                continue;
             }
+            self.cursor = self.slots.grid().after(self.step, open_time);
             if let Some(close) = self.carried {
                 return Some(Row { candle: Candle::flat(open_time, close), filled: true });
             }
         }
         None
+    }
+
+    /// Exact as soon as a close is known.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.slots.from(self.cursor).len()).unwrap_or(usize::MAX);
+        (if self.carried.is_some() { left } else { 0 }, Some(left))
     }
 }
 

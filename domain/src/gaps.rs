@@ -2,6 +2,7 @@
 
 use std::iter::FusedIterator;
 
+use crate::interval::Step;
 use crate::{SlotRange, Timestamp};
 
 /// The runs of slots in `slots` at which none of `open_times` lies, ascending and maximal.
@@ -23,13 +24,20 @@ pub fn gaps<I>(slots: SlotRange, open_times: I) -> Gaps<I::IntoIter>
 where
     I: IntoIterator<Item = Timestamp>,
 {
-    Gaps { cursor: slots.start(), slots, open_times: open_times.into_iter() }
+    Gaps {
+        cursor: slots.start(),
+        step: slots.grid().interval().step(),
+        slots,
+        open_times: open_times.into_iter(),
+    }
 }
 
 /// The iterator behind [`gaps`].
 #[derive(Clone, Debug)]
 pub struct Gaps<I> {
     slots: SlotRange,
+    // The grid's, looked up once: most open times are one step after the one before.
+    step: Step,
     // Everything before it is known to be either filled or reported.
     cursor: Timestamp,
     open_times: I,
@@ -39,21 +47,21 @@ impl<I: Iterator<Item = Timestamp>> Iterator for Gaps<I> {
     type Item = SlotRange;
 
     fn next(&mut self) -> Option<SlotRange> {
-        let grid = self.slots.grid();
-        while self.cursor < self.slots.end() {
+        let Self { slots, step, .. } = *self;
+        let mut cursor = self.cursor;
+        while cursor < slots.end() {
             let Some(open_time) = self.open_times.next() else {
-                let gap = self.slots.from(self.cursor);
-                self.cursor = self.slots.end();
-                return Some(gap);
+                self.cursor = slots.end();
+                return Some(slots.from(cursor));
             };
-            if open_time == self.cursor {
-                self.cursor = grid.next(self.cursor);
-            } else if open_time > self.cursor && grid.contains(open_time) {
-                let gap = self.slots.from(self.cursor).before(open_time);
-                self.cursor = grid.next(open_time);
-                return Some(gap);
+            if open_time == cursor {
+                cursor = slots.grid().after(step, cursor);
+            } else if open_time > cursor && slots.grid().contains(open_time) {
+                self.cursor = slots.grid().after(step, open_time);
+                return Some(slots.from(cursor).before(open_time));
             }
         }
+        self.cursor = cursor;
         None
     }
 }

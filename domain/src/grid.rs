@@ -119,6 +119,15 @@ impl Grid {
         self.open_at(self.index(at) + 1)
     }
 
+    /// [`Grid::next`] of an open time of this grid, whose `step` is at hand: an addition.
+    pub(crate) fn after(self, step: Step, open_time: Timestamp) -> Timestamp {
+        match step {
+            // Cannot wrap: both are within the ends of time, but for one slot.
+            Step::Millis(step) => Timestamp::from_grid_millis(open_time.millis() + step),
+            Step::CalendarMonth => self.next(open_time),
+        }
+    }
+
     /// The open time `slots` slots after (or, negative, before) the slot that an instant falls
     /// into, at least the first and at most the last
     /// open time between [`Timestamp::MIN`] and [`Timestamp::MAX`].

@@ -161,6 +161,37 @@ proptest! {
     }
 
     #[test]
+    fn filling_passes_over_candles_that_are_no_slots((slots, candles) in series(), noise in proptest::collection::vec(instant(), 0..20)) {
+        let close = Price::from_units(7).unwrap();
+        let real = open_times(&candles);
+        let strange = noise.into_iter().chain(slots.iter().map(|slot| at(slot.millis().saturating_add(1).min(Timestamp::MAX.millis()))));
+        let strange = strange.filter(|at| !slots.time().contains(*at) || !slots.grid().contains(*at));
+        let mut mixed: Vec<_> = strange.map(|open_time| candle(open_time, 99)).chain(candles.clone()).collect();
+        // Each of them twice: the second says nothing.
+        mixed.extend(mixed.clone());
+        mixed.sort_by_key(Candle::open_time);
+        let rows: Vec<_> = forward_fill(slots, Some(close), mixed).collect();
+        prop_assert_eq!(&rows, &forward_fill(slots, Some(close), candles).collect::<Vec<_>>());
+        prop_assert!(rows.iter().all(|row| row.filled != real.contains(&row.candle.open_time())));
+    }
+
+    #[test]
+    fn a_fill_knows_how_many_rows_are_left((slots, candles) in series(), carried in proptest::option::of(1_u128..100)) {
+        let mut rows = forward_fill(slots, carried.map(|units| Price::from_units(units).unwrap()), candles);
+        let mut is_known = carried.is_some();
+        loop {
+            let (least, most) = rows.size_hint();
+            let left = rows.clone().count();
+            prop_assert!(least <= left && most.is_some_and(|most| left <= most));
+            prop_assert!(!is_known || (least, most) == (left, Some(left)));
+            if rows.next().is_none() {
+                break;
+            }
+            is_known = true;
+        }
+    }
+
+    #[test]
     fn filling_page_by_page_gives_the_same_rows((slots, candles) in series(), size in 1_u32..50) {
         let whole: Vec<_> = forward_fill(slots, None, candles.clone()).collect();
         let mut paged = Vec::new();

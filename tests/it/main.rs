@@ -10,6 +10,7 @@ mod closing;
 mod decimals;
 mod docker;
 mod edge;
+mod freshness;
 mod gaps;
 mod healing;
 mod interruption;

@@ -135,10 +135,20 @@ impl Running {
     /// The most memory it has held so far, in KiB.
     #[must_use]
     pub fn memory_peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// The memory it holds now, in KiB.
+    #[must_use]
+    pub fn memory_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("the process is there");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is told");
-        peak.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+        let size = status.lines().find_map(|line| line.strip_prefix(name)).expect("its memory is told");
+        size.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
     }
 
     /// Waits for its end; returns the exit status, none if a signal ended it.
