@@ -84,6 +84,17 @@ fn covered(parts: impl IntoIterator<Item = TimeRange>, grid: Grid) -> Vec<Timest
 
 proptest! {
     #[test]
+    fn an_instant_is_shown_as_others_show_it_and_read_back(instant in any_instant(), seconds in any::<bool>()) {
+        let instant = if seconds { at(instant.millis() - instant.millis().rem_euclid(1_000)) } else { instant };
+        let format = match instant.millis() % 1_000 {
+            0 => chrono::SecondsFormat::Secs,
+            _ => chrono::SecondsFormat::Millis,
+        };
+        prop_assert_eq!(instant.to_string(), instant.to_datetime().to_rfc3339_opts(format, true));
+        prop_assert_eq!(instant.to_string().parse::<Timestamp>(), Ok(instant));
+    }
+
+    #[test]
     fn an_instant_lies_between_its_slots_open_time_and_the_next(interval in interval(), at in instant()) {
         let grid = Grid::new(interval);
         prop_assert!(grid.floor(at) <= at && at < grid.next(at));

@@ -6,6 +6,10 @@ use clap::Parser;
 use ohlcv::cli::Cli;
 use ohlcv::commands;
 
+/// Answers are made of many small pieces of memory, which the system's allocator is slow to give out.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     commands::execute(Cli::parse()).await

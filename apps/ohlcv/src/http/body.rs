@@ -24,12 +24,17 @@ const READ_TIME_MAX: Duration = Duration::from_secs(10);
 /// A 413 if it is larger than [`REQUEST_BODY_BYTES_MAX`], a 408 if it does not come in time, a 400 if
 /// it breaks off.
 pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
-    let refused = |status, detail: &str| Err(Problem::new(status, Code::BadRequest, detail));
     let body: BoxBody<Bytes, io::Error> = body.into();
-    if body.is_end_stream() {
-        return Ok(Vec::new());
+    match body.is_end_stream() {
+        true => Ok(Vec::new()),
+        // In a box, so that requests without a body do not carry the room for this along.
+        false => Box::pin(read_all(body.into())).await,
     }
-    let read = Body::from(body).into_bytes_limit(REQUEST_BODY_BYTES_MAX);
+}
+
+async fn read_all(body: Body) -> Result<Vec<u8>, Problem> {
+    let refused = |status, detail: &str| Err(Problem::new(status, Code::BadRequest, detail));
+    let read = body.into_bytes_limit(REQUEST_BODY_BYTES_MAX);
     match tokio::time::timeout(READ_TIME_MAX, read).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(ReadBodyError::PayloadTooLarge)) => {

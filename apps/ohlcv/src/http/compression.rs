@@ -125,7 +125,7 @@ impl Compression {
         let key = response.headers().get(header::ETAG).map(|tag| (tag.clone(), coding));
         let (body, bytes, done) = match key.as_ref().and_then(|key| self.made.get(key)) {
             Some(made) => (Body::from_bytes(made.clone()), made.len() as u64, true),
-            None => self.make(body, bytes, coding, key).await,
+            None => Box::pin(self.make(body, bytes, coding, key)).await,
         };
         if done {
             let name = HeaderValue::from_static(coding.name());

@@ -220,7 +220,7 @@ impl Reading<'_> {
             if full {
                 break;
             }
-            let beyond = if empty { self.beyond(number, take, range).await? } else { Some(number) };
+            let beyond = if empty { Box::pin(self.beyond(number, take, range)).await? } else { Some(number) };
             match (beyond, take) {
                 (None, _) => break,
                 (Some(at), Take::Oldest) => number = (number + 1).max(at),
@@ -258,9 +258,15 @@ impl Reading<'_> {
     /// A chunk that is true now. If it has to be read, those up to `until` that are missing as well
     /// are read with it.
     async fn kept(&self, number: i64, until: i64) -> Result<Arc<Kept>, Unanswered> {
-        if let Some(kept) = self.ready(number) {
-            return Ok(kept);
+        match self.ready(number) {
+            Some(kept) => Ok(kept),
+            // In a box, so that the usual answer does not carry the room for this along.
+            None => Box::pin(self.renew(number, until)).await,
         }
+    }
+
+    /// Mends a chunk, or reads it.
+    async fn renew(&self, number: i64, until: i64) -> Result<Arc<Kept>, Unanswered> {
         let _turn = self.prepared.admission.turn().map_err(Unanswered::Full)?;
         let _loading = self.series.loading.lock().await;
         self.learn_changes().await?;
