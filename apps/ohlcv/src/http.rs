@@ -26,6 +26,7 @@ mod prepared;
 mod problem;
 mod query;
 mod readiness;
+mod repeats;
 mod request_id;
 mod revisions;
 mod routes;
@@ -55,13 +56,15 @@ use self::access::Access;
 use self::admission::Admission;
 use self::assets::AssetsApi;
 use self::candles::CandlesApi;
-use self::edge::{Edge, Gates};
+use self::compression::Compression;
+use self::edge::{Edge, Gates, Kept};
 use self::gaps::GapsApi;
 use self::health::{HealthApi, ProbesApi};
 use self::jobs::JobsApi;
 use self::no_answer::NoAnswer;
 use self::prepared::PreparedCandles;
 use self::readiness::Readiness;
+use self::repeats::Repeats;
 use self::revisions::RevisionsApi;
 use self::routes::Routes;
 use self::trigger::TriggerApi;
@@ -72,8 +75,6 @@ const TITLE: &str = "ohlcv";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DOCS_PATH: &str = "/docs";
 const OPENAPI_PATH: &str = "/openapi.json";
-/// The part of the memory for answers that is for compressed ones: a quarter.
-const COMPRESSED_SHARE: u64 = 4;
 const METRICS_PATH: &str = "/metrics";
 /// The text format of Prometheus.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -113,7 +114,8 @@ pub struct HttpParts {
     pub metrics: Metrics,
     /// How many requests may use the database at once; [`DATABASE_REQUESTS_MAX`] in production.
     pub database_requests_max: usize,
-    /// How much of the candles that were read is kept in memory, ready to be sent, in bytes.
+    /// How much of the candles that were read is kept in memory, ready to be sent, in bytes: half of it
+    /// rows, a quarter whole answers, a quarter compressed ones.
     pub read_cache_bytes: u64,
 }
 
@@ -151,7 +153,6 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         read_cache_bytes,
     } = parts;
     let readiness = Readiness::of(store);
-    let prepared_bytes = read_cache_bytes - read_cache_bytes / COMPRESSED_SHARE;
     let admission = Arc::new(Admission::new(database_requests_max));
     let no_answer = NoAnswer { quote, tracked };
     let operations: Api = (
@@ -161,8 +162,8 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         GapsApi { gaps, no_answer: no_answer.clone() },
         RevisionsApi { revisions, no_answer: no_answer.clone() },
         CandlesApi {
-            prepared: PreparedCandles::new(series.clone(), prepared_bytes, Arc::clone(&admission)),
-            query: QueryCandles::new(series),
+            prepared: PreparedCandles::new(series.clone(), read_cache_bytes / 2, Arc::clone(&admission)),
+            query: QueryCandles::new(series.clone()),
             clock: Arc::clone(&clock),
             admission: Arc::clone(&admission),
             no_answer,
@@ -179,7 +180,11 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         .nest("/", OpenApiService::new(operations, TITLE, VERSION));
     let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]);
     let gates = Gates { access: Access::new(api_keys), admission, cors };
-    Edge::new(routes, known, gates, read_cache_bytes / COMPRESSED_SHARE).boxed()
+    let kept = Kept {
+        repeats: Some(Repeats::keeping(series, read_cache_bytes / 4)),
+        compression: Compression::keeping(read_cache_bytes / 4),
+    };
+    Edge::new(routes, known, gates, kept).boxed()
 }
 
 /// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.
@@ -195,7 +200,8 @@ pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> Box
         admission: Arc::new(Admission::new(DATABASE_REQUESTS_MAX)),
         cors: CorsOrigins::None,
     };
-    Edge::new(routes, known, gates, 0).boxed()
+    let kept = Kept { repeats: None, compression: Compression::keeping(0) };
+    Edge::new(routes, known, gates, kept).boxed()
 }
 
 fn metrics_page(metrics: Metrics) -> impl Endpoint {

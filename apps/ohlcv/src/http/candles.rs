@@ -152,7 +152,7 @@ impl CandlesApi {
             Unanswered::Query(error) => self.no_answer.problem(error),
             Unanswered::Full(problem) => problem,
         })?;
-        let PreparedPage { rows, count, digest, next, prev } = page;
+        let PreparedPage { rows, count, digest, next, prev, head } = page;
         let digest =
             [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
         Ok(Paged {
@@ -160,6 +160,7 @@ impl CandlesApi {
             link: links(query, all_fields, next, prev),
             digest,
             for_ever: false,
+            head,
         })
     }
 
@@ -179,6 +180,7 @@ impl CandlesApi {
             digest: [hash(page.next), hash(page.prev)].into_iter().fold(body.digest(), folded),
             body,
             for_ever: at < self.clock.now().saturating_sub(PAST_AGE_MIN),
+            head: None,
         })
     }
 }

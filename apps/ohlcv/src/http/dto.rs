@@ -16,7 +16,7 @@ use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::pieces::body_of;
+use super::pieces::{body_of, joined};
 
 /// An instant as `2024-11-01T00:00:00Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,8 +86,13 @@ impl<T> Prepared<T> {
     }
 
     /// `pieces`, one after the other, must be a `T` in JSON.
-    pub(crate) const fn from_pieces(pieces: Vec<Bytes>) -> Self {
-        Self { pieces, shape: PhantomData }
+    pub(crate) fn from_pieces(pieces: Vec<Bytes>) -> Self {
+        Self { pieces: joined(pieces), shape: PhantomData }
+    }
+
+    /// What it consists of.
+    pub(crate) fn pieces(&self) -> &[Bytes] {
+        &self.pieces
     }
 }
 

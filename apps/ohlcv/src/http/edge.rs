@@ -17,6 +17,7 @@ use super::compression::{Coding, Compression};
 use super::conditional::{known_tags, unless_known};
 use super::cors::CorsOrigins;
 use super::problem::{Problem, render, shortened};
+use super::repeats::Repeats;
 use super::request_id::{self, request_id};
 use super::routes::{Endpoint, Routes};
 
@@ -28,7 +29,15 @@ pub(crate) struct Edge {
     inner: BoxEndpoint<'static>,
     routes: Routes,
     gates: Gates,
-    compression: Compression,
+    kept: Kept,
+}
+
+/// Answers that are kept in memory.
+pub(crate) struct Kept {
+    /// As they were made, if there are any that can be given again.
+    pub(crate) repeats: Option<Repeats>,
+    /// Compressed.
+    pub(crate) compression: Compression,
 }
 
 /// What a request has to pass.
@@ -46,10 +55,10 @@ impl Edge {
         inner: impl poem::Endpoint + 'static,
         routes: Routes,
         gates: Gates,
-        made_bytes_max: u64,
+        kept: Kept,
     ) -> Self {
         let inner = inner.with(CatchPanic::new().with_handler(panicked)).boxed();
-        Self { inner, routes, gates, compression: Compression::keeping(made_bytes_max) }
+        Self { inner, routes, gates, kept }
     }
 
     /// The whole answer, counted and logged.
@@ -67,12 +76,24 @@ impl Edge {
         if head_only {
             request.set_method(Method::GET);
         }
-        let mut response = self.answer(request, endpoint).await;
+        let mut response = match &self.kept.repeats {
+            Some(repeats) => match repeats.again(&request).await {
+                Some(response) => response,
+                None => {
+                    let uri = request.uri().clone();
+                    // In a box, so that repeated answers do not carry the room for this along.
+                    let mut response = Box::pin(self.answer(request, endpoint)).await;
+                    repeats.keep(&uri, &mut response);
+                    response
+                }
+            },
+            None => self.answer(request, endpoint).await,
+        };
         response.headers_mut().extend(cors);
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let response = unless_known(&known, response);
         // Every body is whole in memory, so this waits for nothing but its turn.
-        let (mut response, bytes) = self.compression.coded(response, coding).await;
+        let (mut response, bytes) = self.kept.compression.coded(response, coding).await;
         if head_only {
             drop(response.take_body());
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ohlcv_domain::Timestamp;
+use ohlcv_domain::{Head, Timestamp};
 use poem::http::{HeaderValue, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
@@ -11,6 +11,7 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 
 use super::dto::Prepared;
+use super::repeats::Repeatable;
 
 /// A body, and where the pages around it are.
 pub(crate) struct Paged<T> {
@@ -22,6 +23,8 @@ pub(crate) struct Paged<T> {
     pub(crate) digest: u64,
     /// Whether the answer can never change.
     pub(crate) for_ever: bool,
+    /// Where the series stands that it was made of, if it says no more than that.
+    pub(crate) head: Option<Head>,
 }
 
 /// For a year, which is for ever.
@@ -68,13 +71,17 @@ impl<T: Serialize> Paged<T> {
     /// A page that may change.
     pub(crate) fn of(body: &T, link: Option<String>) -> Self {
         let body = Prepared::of(body);
-        Self { digest: body.digest(), body, link, for_ever: false }
+        Self { digest: body.digest(), body, link, for_ever: false, head: None }
     }
 }
 
 impl<T: Send> IntoResponse for Paged<T> {
     fn into_response(self) -> Response {
+        let made = self.head.map(|head| Repeatable { head, pieces: self.body.pieces().to_vec() });
         let mut response = self.body.into_response();
+        if let Some(made) = made {
+            response.extensions_mut().insert(made);
+        }
         let headers = response.headers_mut();
         // Holds: both are ASCII.
         if let Some(link) = self.link.and_then(|link| HeaderValue::try_from(link).ok()) {

@@ -44,15 +44,26 @@ impl HttpBody for Pieces {
     }
 }
 
-/// The pieces as one body.
-pub(crate) fn body_of(pieces: Vec<Bytes>) -> Body {
+/// The pieces, copied together if they are small.
+pub(crate) fn joined(pieces: Vec<Bytes>) -> Vec<Bytes> {
     let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    if bytes <= COPIED_BYTES_MAX {
-        let mut whole = BytesMut::with_capacity(bytes);
-        pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-        return Body::from_bytes(whole.freeze());
+    if bytes > COPIED_BYTES_MAX || pieces.len() == 1 {
+        return pieces;
     }
-    let pieces = Pieces { left: pieces.into(), bytes: bytes as u64 };
+    let mut whole = BytesMut::with_capacity(bytes);
+    pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+    vec![whole.freeze()]
+}
+
+/// The pieces as one body.
+pub(crate) fn body_of(mut pieces: Vec<Bytes>) -> Body {
+    if pieces.len() == 1
+        && let Some(whole) = pieces.pop()
+    {
+        return Body::from_bytes(whole);
+    }
+    let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+    let pieces = Pieces { left: pieces.into(), bytes };
     BoxBody::new(pieces.map_err(|never| -> io::Error { match never {} })).into()
 }
 

@@ -19,6 +19,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use self::changes::RecentChanges;
+pub(crate) use self::chunk::BYTES_TYPICAL as CHUNK_BYTES_TYPICAL;
 use self::chunk::{CHUNK_SLOTS, Chunk};
 use self::page::{Pick, Picks};
 pub(crate) use self::page::{PreparedPage, folded};
@@ -138,14 +139,15 @@ impl PreparedCandles {
         let fillable = if query.fill { self.source.fillable(&head, None).await? } else { None };
         let series = self.series(&head);
         let reading = Reading { prepared: self, variant, head, fillable, series };
-        match reading.fillable {
+        let page = match reading.fillable {
             Some(fillable) => match query.filled_page(range, fillable) {
-                Some(page) => reading.filled(page).await,
-                None => Ok(PreparedPage::default()),
+                Some(page) => reading.filled(page).await?,
+                None => PreparedPage::default(),
             },
-            None if query.fill => Ok(PreparedPage::default()),
-            None => reading.stored(query, range).await,
-        }
+            None if query.fill => PreparedPage::default(),
+            None => reading.stored(query, range).await?,
+        };
+        Ok(PreparedPage { head: Some(head), ..page })
     }
 
     fn series(&self, head: &Head) -> Arc<Series> {

@@ -13,7 +13,7 @@ use super::super::candle_bytes::push_row;
 /// which have to cross them.
 pub(super) const CHUNK_SLOTS: usize = if cfg!(test) { 8 } else { 1_024 };
 /// The memory that a full chunk takes, roughly.
-pub(super) const BYTES_TYPICAL: u64 = 180 * CHUNK_SLOTS as u64;
+pub(crate) const BYTES_TYPICAL: u64 = 180 * CHUNK_SLOTS as u64;
 /// A row, its comma included, with small numbers.
 const ROW_BYTES: usize = 192;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ohlcv_domain::Timestamp;
+use ohlcv_domain::{Head, Timestamp};
 
 use super::Kept;
 
@@ -22,6 +22,8 @@ pub(crate) struct PreparedPage {
     pub(crate) next: Option<Timestamp>,
     /// Where the page before ends, if there is one.
     pub(crate) prev: Option<Timestamp>,
+    /// Where the series stands: the page is the same as long as this is.
+    pub(crate) head: Option<Head>,
 }
 
 /// Rows of one chunk.
@@ -62,7 +64,7 @@ impl Picks {
         let picks = || self.picks.iter().filter(|pick| !pick.rows.is_empty());
         let rows = picks().map(|Pick { kept, rows }| kept.chunk.slice(rows)).collect();
         let digests = picks().flat_map(|Pick { kept, rows }| kept.chunk.digests(rows));
-        PreparedPage { rows, count: self.len, digest: digests.fold(0, folded), next, prev }
+        PreparedPage { rows, count: self.len, digest: digests.fold(0, folded), next, prev, head: None }
     }
 }
 

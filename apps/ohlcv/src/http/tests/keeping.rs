@@ -104,3 +104,31 @@ async fn large_answers_come_whole_with_their_length() {
     assert_eq!(head.header("content-length"), Some(answer.text.len().to_string().as_str()));
     assert_eq!(head.header("etag"), answer.header("etag"));
 }
+
+#[tokio::test]
+async fn an_answer_that_is_given_again_is_the_same_but_for_who_asks() {
+    let store = example_store().await;
+    let origins = CorsOrigins::List(vec!["https://app.example".to_owned()]);
+    let client = client_of(Arc::clone(&store), origins);
+    for url in ["/api/v1/ohlcv/btc?limit=3&fields=all", "/api/v1/ohlcv/ETH", "/api/v1/ohlcv/BTC?start=0&limit=4"] {
+        let first = get(&client, url).await;
+        let again = send(&client, Method::GET, url, &[("origin", "https://app.example")]).await;
+        assert_eq!((again.status, &again.text), (first.status, &first.text), "{url}");
+        for name in ["content-type", "etag", "link", "cache-control", "x-content-type-options"] {
+            assert_eq!(again.header(name), first.header(name), "{url} {name}");
+        }
+        assert!(again.header("access-control-allow-origin").is_some() && again.header("x-request-id").is_some());
+        assert_eq!(get(&client, url).await.header("access-control-allow-origin"), None);
+        assert_ne!(again.header("x-request-id"), first.header("x-request-id"));
+        let head = send(&client, Method::HEAD, url, &[]).await;
+        assert_eq!((head.status, head.text.as_str()), (StatusCode::OK, ""));
+        assert_eq!(head.header("content-length"), Some(first.text.len().to_string().as_str()));
+        let known = with_tag(&client, url, first.header("etag").unwrap()).await;
+        assert_eq!((known.status, known.header("link")), (StatusCode::NOT_MODIFIED, first.header("link")));
+        // Another method is another question.
+        assert_eq!(send(&client, Method::DELETE, url, &[]).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    }
+    write(&store, "BTC", vec![candle(slot(0), ["1", "1", "1", "1", "1"])], slot(1)).await;
+    let changed = get(&client, "/api/v1/ohlcv/BTC?start=0&limit=4").await;
+    assert_eq!(changed.rows()[0]["close"], "1.00000000");
+}

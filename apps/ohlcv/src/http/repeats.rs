@@ -1,0 +1,95 @@
+//! Answers to what was asked before, for as long as the series stands where it stood.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ohlcv_domain::Head;
+use ohlcv_usecases::{QueryError, ReadSeries};
+use poem::http::{HeaderMap, Method, StatusCode, Uri};
+use poem::{IntoResponse, Request, Response};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::pieces::body_of;
+use super::prepared::CHUNK_BYTES_TYPICAL;
+use super::problem::Problem;
+
+/// What an answer was made of. A response that carries it can be given again to whoever asks for the
+/// same URL, as long as the head of its series is the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Repeatable {
+    /// Where the series stood.
+    pub(crate) head: Head,
+    /// The body.
+    pub(crate) pieces: Vec<Bytes>,
+}
+
+/// An answer, before anything is added that depends on who asks.
+#[derive(Debug)]
+struct Repeat {
+    made: Repeatable,
+    headers: HeaderMap,
+}
+
+#[derive(Clone, Debug)]
+struct RepeatBytes;
+
+impl Weighter<Box<str>, Arc<Repeat>> for RepeatBytes {
+    fn weight(&self, url: &Box<str>, repeat: &Arc<Repeat>) -> u64 {
+        let pieces = &repeat.made.pieces;
+        let bytes: usize = pieces.iter().map(Bytes::len).sum();
+        // Several pieces are parts of chunks, which live as long as a part of them does.
+        let held = if pieces.len() > 1 { 2 * CHUNK_BYTES_TYPICAL } else { 0 };
+        OVERHEAD_BYTES + (url.len() + bytes) as u64 + held
+    }
+}
+
+/// What an answer takes besides its body: the index, headers, its place in the cache.
+const OVERHEAD_BYTES: u64 = 512;
+/// The size of a usual answer, with everything.
+const BYTES_TYPICAL: u64 = 4 * 1024;
+
+/// Gives answers again without making them anew: to read the URL, find the rows and frame them costs
+/// more than to send them.
+pub(crate) struct Repeats {
+    series: ReadSeries,
+    answers: Cache<Box<str>, Arc<Repeat>, RepeatBytes>,
+}
+
+impl Repeats {
+    /// Keeps at most so many bytes.
+    pub(crate) fn keeping(series: ReadSeries, bytes_max: u64) -> Self {
+        let items = usize::try_from(bytes_max / BYTES_TYPICAL).unwrap_or(usize::MAX);
+        Self { series, answers: Cache::with_weighter(items, bytes_max, RepeatBytes) }
+    }
+
+    /// The same answer again, if it is still the right one.
+    pub(crate) async fn again(&self, request: &Request) -> Option<Response> {
+        if *request.method() != Method::GET {
+            return None;
+        }
+        let repeat = self.answers.get(url(request.uri()))?;
+        match self.series.head(repeat.made.head.asset).await {
+            Ok(head) if head == Some(repeat.made.head) => {}
+            // Asked once more it would say the same, only later.
+            Err(QueryError::Store(error)) => return Some(Problem::from(error).into_response()),
+            _ => return None,
+        }
+        let mut response = Response::builder().body(body_of(repeat.made.pieces.clone()));
+        *response.headers_mut() = repeat.headers.clone();
+        Some(response)
+    }
+
+    /// Keeps an answer, if it can be given again.
+    pub(crate) fn keep(&self, uri: &Uri, response: &mut Response) {
+        let made = response.extensions_mut().remove::<Repeatable>();
+        if let Some(made) = made.filter(|_| response.status() == StatusCode::OK) {
+            let headers = response.headers().clone();
+            self.answers.insert(url(uri).into(), Arc::new(Repeat { made, headers }));
+        }
+    }
+}
+
+fn url(uri: &Uri) -> &str {
+    uri.path_and_query().map_or_else(|| uri.path(), |url| url.as_str())
+}
