@@ -105,14 +105,18 @@ pub(crate) struct Connection {
     doing: Doing,
     // Something was sent since the last time everything was.
     sent: bool,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Instant,
+    // Set to the deadline or to an earlier one: to set it anew twice for each request would cost more.
+    alarm: Pin<Box<Sleep>>,
     expired: bool,
 }
 
 impl Connection {
     fn new(stream: TcpStream, room: OwnedSemaphorePermit, limits: ConnectionLimits) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(limits.idle));
-        Self { stream, _room: room, limits, doing: Doing::Resting, sent: false, deadline, expired: false }
+        let deadline = Instant::now() + limits.idle;
+        let alarm = Box::pin(tokio::time::sleep_until(deadline));
+        let doing = Doing::Resting;
+        Self { stream, _room: room, limits, doing, sent: false, deadline, alarm, expired: false }
     }
 
     fn turn_to(&mut self, doing: Doing) {
@@ -122,13 +126,24 @@ impl Connection {
             Doing::Sending => self.limits.taking,
         };
         self.doing = doing;
-        self.deadline.as_mut().reset(Instant::now() + time_max);
+        self.deadline = Instant::now() + time_max;
+        if self.deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(self.deadline);
+        }
     }
 
     /// Fails when the time for what the connection is doing is over; else wakes the task then.
     fn check(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.expired && self.deadline.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
+        while !self.expired {
+            if self.alarm.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            // Ends: an alarm at the deadline is the last one.
+            self.expired = Instant::now() >= self.deadline;
+            if !self.expired {
+                let deadline = self.deadline;
+                self.alarm.as_mut().reset(deadline);
+            }
         }
         // From now on everything fails: the server may ask again.
         self.expired = true;

@@ -107,6 +107,11 @@ impl Routes {
 
 impl Endpoint {
     fn is_at(&self, path: &str) -> bool {
+        // Most of them are ruled out here.
+        let fixed = self.path.find('{').unwrap_or(self.path.len());
+        if !path.as_bytes().starts_with(&self.path.as_bytes()[..fixed]) {
+            return false;
+        }
         let mut given = path.split('/');
         let matches = self.path.split('/').all(|segment| {
             let given = given.next();
