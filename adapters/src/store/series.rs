@@ -105,6 +105,10 @@ pub(super) async fn summaries(db: &impl ConnectionTrait) -> Result<Vec<Summary>,
 
 /// One statement, which reads a row for each of the assets by its key.
 pub(super) async fn heads(db: &impl ConnectionTrait, assets: &[Asset]) -> Result<Vec<Head>, DbErr> {
+    if assets.is_empty() {
+        // PostgreSQL knows no empty list.
+        return Ok(Vec::new());
+    }
     let places: Vec<String> = (1..=assets.len()).map(|place| format!("${place}")).collect();
     let sql = format!(
         "SELECT asset, change_seq, answered_until_ms, listing_ms, first_ms, last_ms FROM series

@@ -110,14 +110,18 @@ async fn an_answer_that_is_given_again_is_the_same_but_for_who_asks() {
     let store = example_store().await;
     let origins = CorsOrigins::List(vec!["https://app.example".to_owned()]);
     let client = client_of(Arc::clone(&store), origins);
-    for url in ["/api/v1/ohlcv/btc?limit=3&fields=all", "/api/v1/ohlcv/ETH", "/api/v1/ohlcv/BTC?start=0&limit=4"] {
+    for url in
+        ["/api/v1/ohlcv/btc?limit=3&fields=all", "/api/v1/ohlcv/ETH", "/api/v1/ohlcv/BTC?start=0&limit=4"]
+    {
         let first = get(&client, url).await;
         let again = send(&client, Method::GET, url, &[("origin", "https://app.example")]).await;
         assert_eq!((again.status, &again.text), (first.status, &first.text), "{url}");
         for name in ["content-type", "etag", "link", "cache-control", "x-content-type-options"] {
             assert_eq!(again.header(name), first.header(name), "{url} {name}");
         }
-        assert!(again.header("access-control-allow-origin").is_some() && again.header("x-request-id").is_some());
+        assert!(
+            again.header("access-control-allow-origin").is_some() && again.header("x-request-id").is_some()
+        );
         assert_eq!(get(&client, url).await.header("access-control-allow-origin"), None);
         assert_ne!(again.header("x-request-id"), first.header("x-request-id"));
         let head = send(&client, Method::HEAD, url, &[]).await;
