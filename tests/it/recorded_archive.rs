@@ -1,5 +1,4 @@
 //! Files of the real archive mean what the real exchange's answers do.
-#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::collections::BTreeMap;
 
