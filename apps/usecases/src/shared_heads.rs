@@ -10,14 +10,14 @@ use tokio::sync::oneshot;
 /// How many assets one question names; what is more waits for the next one.
 const ASSETS_PER_QUESTION_MAX: usize = 100;
 
-/// How often a question gives way to those who are about to ask.
-const GATHERING_MAX: usize = 4;
+/// How many questions are under way at once: while one is answered, those who had the other's answer go
+/// on.
+const QUESTIONS_AT_ONCE_MAX: usize = 2;
 
 /// Tells where a series stands, with one question to the store for all who ask at the same time.
 ///
 /// Whoever asks hears of every write that was acknowledged before: an answer is shared only by those
-/// who came before its question was sent, the others share the next one. One question is under way at
-/// a time. Needs a tokio runtime.
+/// who came before its question was sent, the others share the next one. Needs a tokio runtime.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedHeads {
     coverage: Arc<dyn Coverage>,
@@ -28,7 +28,9 @@ pub(crate) struct SharedHeads {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    asking: bool,
+    // A task is about to take those who wait.
+    gathering: bool,
+    under_way: usize,
 }
 
 #[derive(Debug)]
@@ -37,17 +39,49 @@ struct Waiting {
     reply: oneshot::Sender<Result<Option<Head>, StoreError>>,
 }
 
-/// Whoever asks next begins anew, also if this question came to a bad end.
-struct Asking {
-    queue: Arc<Mutex<Queue>>,
-    ended: bool,
+impl Queue {
+    /// Whether a task has to be begun for those who wait.
+    fn begin(&mut self) -> bool {
+        let begin = !self.waiting.is_empty() && !self.gathering && self.under_way < QUESTIONS_AT_ONCE_MAX;
+        self.gathering |= begin;
+        begin
+    }
+
+    /// Those whom one question answers, by asset; the others wait for the next one.
+    fn take(&mut self) -> BTreeMap<Asset, Vec<Waiting>> {
+        let mut asked = BTreeMap::<Asset, Vec<Waiting>>::new();
+        for waiting in std::mem::take(&mut self.waiting) {
+            if asked.len() == ASSETS_PER_QUESTION_MAX && !asked.contains_key(&waiting.asset) {
+                self.waiting.push(waiting);
+            } else {
+                asked.entry(waiting.asset).or_default().push(waiting);
+            }
+        }
+        asked
+    }
 }
 
-impl Drop for Asking {
+/// A question that is under way, also if it comes to a bad end.
+struct UnderWay<'a>(&'a Mutex<Queue>);
+
+impl<'a> UnderWay<'a> {
+    /// Takes those whom it answers.
+    fn begin(queue: &'a Mutex<Queue>) -> (Self, BTreeMap<Asset, Vec<Waiting>>) {
+        let mut locked = lock(queue);
+        locked.gathering = false;
+        locked.under_way += 1;
+        let asked = locked.take();
+        drop(locked);
+        (Self(queue), asked)
+    }
+}
+
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if !self.ended {
-            let mut queue = lock(&self.queue);
-            queue.asking = false;
+        let mut queue = lock(self.0);
+        queue.under_way -= 1;
+        if std::thread::panicking() {
+            // Nobody else may come to ask for these.
             queue.waiting.clear();
         }
     }
@@ -69,12 +103,11 @@ impl SharedHeads {
         let begin = {
             let mut queue = lock(&self.queue);
             queue.waiting.push(Waiting { asset, reply });
-            !std::mem::replace(&mut queue.asking, true)
+            queue.begin()
         };
         if begin {
             // A task of its own: a reader that goes away takes the answer from nobody else.
-            let asking = Asking { queue: Arc::clone(&self.queue), ended: false };
-            tokio::spawn(ask(Arc::clone(&self.coverage), asking));
+            tokio::spawn(ask(Arc::clone(&self.coverage), Arc::clone(&self.queue)));
         }
         answer.await.unwrap_or_else(|_| {
             // Only a panic of the store takes the answer away.
@@ -84,32 +117,16 @@ impl SharedHeads {
     }
 }
 
-/// Asks for all who wait, again and again until nobody does. Each question ends within the store's own
-/// time limit.
-async fn ask(coverage: Arc<dyn Coverage>, mut asking: Asking) {
+/// Asks for all who wait, again and again until nobody does or another task does. Each question ends
+/// within the store's own time limit.
+async fn ask(coverage: Arc<dyn Coverage>, queue: Arc<Mutex<Queue>>) {
     loop {
-        gather(&asking.queue).await;
-        let mut asked = BTreeMap::<Asset, Vec<Waiting>>::new();
-        {
-            let mut queue = lock(&asking.queue);
-            let mut later = Vec::new();
-            for waiting in std::mem::take(&mut queue.waiting) {
-                if asked.len() == ASSETS_PER_QUESTION_MAX && !asked.contains_key(&waiting.asset) {
-                    later.push(waiting);
-                } else {
-                    asked.entry(waiting.asset).or_default().push(waiting);
-                }
-            }
-            queue.waiting = later;
-            if asked.is_empty() {
-                queue.asking = false;
-                drop(queue);
-                asking.ended = true;
-                return;
-            }
-        }
+        // Those who are about to ask may join.
+        tokio::task::yield_now().await;
+        let (under_way, asked) = UnderWay::begin(&queue);
         let assets: Vec<Asset> = asked.keys().copied().collect();
         let heads = coverage.heads(&assets).await;
+        drop(under_way);
         for (asset, waiting) in asked {
             for Waiting { reply, .. } in waiting {
                 let head = match &heads {
@@ -120,20 +137,9 @@ async fn ask(coverage: Arc<dyn Coverage>, mut asking: Asking) {
                 let _ = reply.send(head);
             }
         }
-    }
-}
-
-/// Gives way to those who are about to ask, for as long as more keep coming: a question for many costs
-/// what one for a few does. Without others it takes a few microseconds.
-async fn gather(queue: &Mutex<Queue>) {
-    let mut waiting = 0;
-    for _ in 0..GATHERING_MAX {
-        tokio::task::yield_now().await;
-        let now = lock(queue).waiting.len();
-        if now == waiting {
+        if !lock(&queue).begin() {
             return;
         }
-        waiting = now;
     }
 }
 
