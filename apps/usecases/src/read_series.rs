@@ -100,7 +100,7 @@ impl ReadSeries {
         slots: SlotRange,
         as_of: Option<Timestamp>,
     ) -> Result<FilledRows, StoreError> {
-        let candles = self.stored(asset, slots.time(), Take::Oldest, slots.len(), as_of).await?;
+        let candles = self.on_the_grid(asset, slots, as_of).await?;
         let carried = match candles.first() {
             Some(first) if first.open_time() == slots.start() => None,
             _ => {
@@ -112,6 +112,28 @@ impl ReadSeries {
         let mut rows = Vec::with_capacity(usize::try_from(slots.len()).unwrap_or(0).min(candles.len() * 2));
         rows.extend(forward_fill(slots, carried.map(|candle| candle.close()), candles));
         Ok(FilledRows { rows, carried_from })
+    }
+
+    /// The candles of `slots`. Rows off the grid, which only a hand in the database leaves, are passed
+    /// over and push none of the others out.
+    async fn on_the_grid(
+        &self,
+        asset: Asset,
+        slots: SlotRange,
+        as_of: Option<Timestamp>,
+    ) -> Result<Vec<Candle>, StoreError> {
+        let mut candles: Vec<Candle> = Vec::new();
+        let mut left = Some(slots.time());
+        // Ends: every read but the last begins behind the last row of the one before.
+        while let Some(range) = left {
+            let read = self.stored(asset, range, Take::Oldest, slots.len(), as_of).await?;
+            let more = read.len() as u64 == slots.len();
+            let last = read.last().map(Candle::open_time).filter(|_| more);
+            candles.extend(read.into_iter().filter(|candle| slots.grid().contains(candle.open_time())));
+            let complete = candles.len() as u64 == slots.len();
+            left = last.filter(|_| !complete).and_then(|last| range.after(last));
+        }
+        Ok(candles)
     }
 
     /// What may be filled: from the first candle ever stored to the last slot that the exchange

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ohlcv_domain::{Asset, Timestamp};
-use ohlcv_ports::Clock;
-use ohlcv_usecases::{CandleQuery, QueryCandles};
+use ohlcv_ports::{Clock, StoreError};
+use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 
@@ -83,7 +83,7 @@ pub(crate) struct CandleRow {
 pub(crate) struct CandlesApi {
     /// Answers about the present.
     pub(crate) prepared: PreparedCandles,
-    /// Answers about the past.
+    /// Answers about the past, and where memory has none.
     pub(crate) query: QueryCandles,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) admission: Arc<Admission>,
@@ -136,7 +136,10 @@ impl CandlesApi {
         match query.as_of {
             None => self.present(&query, all_fields).await,
             // In a box, so that the usual answer does not carry the room for this along.
-            Some(at) => Box::pin(self.past(query, all_fields, at)).await,
+            Some(at) => {
+                let settled = at < self.clock.now().saturating_sub(PAST_AGE_MIN);
+                Box::pin(self.afresh(query, all_fields, settled)).await
+            }
         }
     }
 }
@@ -148,10 +151,15 @@ impl CandlesApi {
         query: &CandleQuery,
         all_fields: bool,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
-        let page = self.prepared.page(query, all_fields).await.map_err(|unanswered| match unanswered {
-            Unanswered::Query(error) => self.no_answer.problem(error),
-            Unanswered::Full(problem) => problem,
-        })?;
+        let page = match self.prepared.page(query, all_fields).await {
+            Ok(page) => page,
+            // More is read than was asked for: what is wrong there may be no part of the answer.
+            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }))) => {
+                return Box::pin(self.afresh(*query, all_fields, false)).await;
+            }
+            Err(Unanswered::Query(error)) => return Err(self.no_answer.problem(error).into()),
+            Err(Unanswered::Full(problem)) => return Err(problem.into()),
+        };
         let PreparedPage { rows, count, digest, next, prev, head } = page;
         let digest =
             [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
@@ -164,12 +172,12 @@ impl CandlesApi {
         })
     }
 
-    /// As the store would have answered at an instant.
-    async fn past(
+    /// From the database, with nothing kept.
+    async fn afresh(
         &self,
         query: CandleQuery,
         all_fields: bool,
-        at: Timestamp,
+        for_ever: bool,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let _turn = self.admission.turn()?;
         let page = self.query.run(query).await.map_err(|error| self.no_answer.problem(error))?;
@@ -179,7 +187,7 @@ impl CandlesApi {
             link: links(&query, all_fields, page.next, page.prev),
             digest: [hash(page.next), hash(page.prev)].into_iter().fold(body.digest(), folded),
             body,
-            for_ever: at < self.clock.now().saturating_sub(PAST_AGE_MIN),
+            for_ever,
             head: None,
         })
     }

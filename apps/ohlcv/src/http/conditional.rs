@@ -12,6 +12,8 @@ pub(crate) fn unless_known(known: &[HeaderValue], mut response: Response) -> Res
     response.set_status(StatusCode::NOT_MODIFIED);
     response.set_body(Body::empty());
     response.headers_mut().remove(header::CONTENT_TYPE);
+    // As in the whole answer, which may have come compressed: caches take over what a 304 says.
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     response
 }
 

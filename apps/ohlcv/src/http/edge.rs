@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
-use poem::http::{HeaderValue, Method, header};
+use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::middleware::CatchPanic;
 use poem::{Addr, EndpointExt, IntoResponse, Request, Response};
 use tracing::Instrument;
@@ -76,25 +76,19 @@ impl Edge {
         if head_only {
             request.set_method(Method::GET);
         }
-        let mut response = match &self.kept.repeats {
-            Some(repeats) => match repeats.again(&request).await {
-                Some(response) => response,
-                None => {
-                    let uri = request.uri().clone();
-                    // In a box, so that repeated answers do not carry the room for this along.
-                    let mut response = Box::pin(self.answer(request, endpoint)).await;
-                    repeats.keep(&uri, &mut response);
-                    response
-                }
-            },
-            None => self.answer(request, endpoint).await,
+        let mut response = match tokio::time::timeout(ANSWER_TIME_MAX, self.answer(request, endpoint)).await {
+            Ok(response) => response,
+            Err(_) => {
+                tracing::warn!(waited = ?ANSWER_TIME_MAX, "a request was given up");
+                Problem::unavailable("the answer took too long: try again a little later").into_response()
+            }
         };
         response.headers_mut().extend(cors);
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let response = unless_known(&known, response);
         // Every body is whole in memory, so this waits for nothing but its turn.
         let (mut response, bytes) = self.kept.compression.coded(response, coding).await;
-        if head_only {
+        if head_only && response.status() != StatusCode::NOT_MODIFIED {
             drop(response.take_body());
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
         }
@@ -108,17 +102,22 @@ impl Edge {
         response
     }
 
+    /// The answer that was given before, if it is still the right one; else a new one.
     async fn answer(&self, request: Request, endpoint: Option<&Endpoint>) -> Response {
         if let Some(response) = self.gates.cors.preflight(&request) {
             return response;
         }
-        match tokio::time::timeout(ANSWER_TIME_MAX, self.handle(request, endpoint)).await {
-            Ok(answer) => answer.unwrap_or_else(render),
-            Err(_) => {
-                tracing::warn!(waited = ?ANSWER_TIME_MAX, "a request was given up");
-                Problem::unavailable("the answer took too long: try again a little later").into_response()
-            }
+        // In boxes, so that repeated answers do not carry the room for this along.
+        let Some(repeats) = &self.kept.repeats else {
+            return Box::pin(self.handle(request, endpoint)).await.unwrap_or_else(render);
+        };
+        if let Some(response) = repeats.again(&request).await {
+            return response;
         }
+        let uri = request.uri().clone();
+        let mut response = Box::pin(self.handle(request, endpoint)).await.unwrap_or_else(render);
+        repeats.keep(&uri, &mut response);
+        response
     }
 
     /// Handlers get the body whole, so that none of them has to bound it; and whoever sends it slowly

@@ -269,8 +269,12 @@ impl Reading<'_> {
 
     /// Mends a chunk, or reads it.
     async fn renew(&self, number: i64, until: i64) -> Result<Arc<Kept>, Unanswered> {
-        let _turn = self.prepared.admission.turn().map_err(Unanswered::Full)?;
+        // One reader at a time uses the database for a series; the others most likely find it done.
         let _loading = self.series.loading.lock().await;
+        if let Some(kept) = self.ready(number) {
+            return Ok(kept);
+        }
+        let _turn = self.prepared.admission.turn().map_err(Unanswered::Full)?;
         self.learn_changes().await?;
         if let Some(kept) = self.ready(number) {
             return Ok(kept);

@@ -129,6 +129,10 @@ async fn an_answer_that_is_given_again_is_the_same_but_for_who_asks() {
         assert_eq!(head.header("content-length"), Some(first.text.len().to_string().as_str()));
         let known = with_tag(&client, url, first.header("etag").unwrap()).await;
         assert_eq!((known.status, known.header("link")), (StatusCode::NOT_MODIFIED, first.header("link")));
+        assert!(known.headers.get_all("vary").iter().any(|vary| vary == "Accept-Encoding"), "{known:?}");
+        let tag = first.header("etag").unwrap();
+        let head = send(&client, Method::HEAD, url, &[("if-none-match", tag)]).await;
+        assert_eq!((head.status, head.header("content-length")), (StatusCode::NOT_MODIFIED, None));
         // Another method is another question.
         assert_eq!(send(&client, Method::DELETE, url, &[]).await.status, StatusCode::METHOD_NOT_ALLOWED);
     }

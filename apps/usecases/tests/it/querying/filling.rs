@@ -1,12 +1,13 @@
 //! Forward-fill: a row for every slot that was asked about, and no invented price.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use ohlcv_domain::{Grid, Interval, TimeRange, Timestamp};
+use ohlcv_domain::{Candle, Grid, Interval, TimeRange, Timestamp};
 use ohlcv_ports::{MockCandleStore, Take};
 use ohlcv_usecases::{QueryCandles, ReadSeries};
 
-use super::series::{Series, ask, now_alone, shown};
+use super::series::{Series, ask, now_alone, query, shown};
 use crate::world::{at, btc};
 
 #[tokio::test]
@@ -142,4 +143,14 @@ async fn a_filled_page_that_begins_with_a_candle_costs_its_own_slots_alone() {
         QueryCandles::new(ReadSeries::new(Arc::new(store), ledger, now_alone(), Interval::H12, vec![btc()]));
     let rows = query.run(ask(btc(), Some(series.at(2)), None, 3, true)).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.filled).collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[tokio::test]
+async fn a_row_off_the_grid_pushes_no_candle_out_of_a_filled_page() {
+    let series = Series::new("CCCCCC").await;
+    let stray = series.candles().await[1].open_time().saturating_add(Duration::from_secs(60));
+    series.store.put_row(btc(), Candle::flat(stray, "7".parse().unwrap()));
+    let query = query(&series.store, Interval::H12, vec![btc()]);
+    let page = query.run(ask(btc(), Some(series.at(0)), None, 6, true)).await.unwrap();
+    assert_eq!(page.rows.iter().map(|row| row.filled).collect::<Vec<_>>(), [false; 6]);
 }
