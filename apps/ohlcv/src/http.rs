@@ -16,6 +16,8 @@ mod connections;
 mod cors;
 mod dto;
 mod edge;
+mod formats;
+mod formatted;
 mod gaps;
 mod health;
 mod jobs;
@@ -23,6 +25,7 @@ mod no_answer;
 mod paged;
 mod pieces;
 mod prepared;
+mod prices;
 mod problem;
 mod query;
 mod readiness;
@@ -30,7 +33,9 @@ mod repeats;
 mod request_id;
 mod revisions;
 mod routes;
+mod row_stream;
 mod server;
+mod several;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -41,7 +46,7 @@ use std::sync::Arc;
 
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
-use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob};
+use ohlcv_usecases::{LastPrices, ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob};
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
 use poem::{Endpoint, EndpointExt, Response, Route};
@@ -58,15 +63,19 @@ use self::assets::AssetsApi;
 use self::candles::CandlesApi;
 use self::compression::Compression;
 use self::edge::{Edge, Gates, Kept};
+use self::formatted::Formatted;
 use self::gaps::GapsApi;
 use self::health::{HealthApi, ProbesApi};
 use self::jobs::JobsApi;
 use self::no_answer::NoAnswer;
 use self::prepared::PreparedCandles;
+use self::prices::PricesApi;
 use self::readiness::Readiness;
 use self::repeats::Repeats;
 use self::revisions::RevisionsApi;
 use self::routes::Routes;
+use self::row_stream::{RowStreams, StreamLimits};
+use self::several::SeveralApi;
 use self::trigger::TriggerApi;
 use crate::monitoring::Metrics;
 use crate::settings::ApiKeys;
@@ -120,7 +129,18 @@ pub struct HttpParts {
 }
 
 /// All operations.
-type Api = (HealthApi, ProbesApi, AssetsApi, GapsApi, RevisionsApi, CandlesApi, TriggerApi, JobsApi);
+type Api = (
+    HealthApi,
+    ProbesApi,
+    AssetsApi,
+    GapsApi,
+    RevisionsApi,
+    CandlesApi,
+    SeveralApi,
+    PricesApi,
+    TriggerApi,
+    JobsApi,
+);
 
 #[derive(Tags)]
 enum Tag {
@@ -155,6 +175,15 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
     let readiness = Readiness::of(store);
     let admission = Arc::new(Admission::new(database_requests_max));
     let no_answer = NoAnswer { quote, tracked };
+    let prepared = PreparedCandles::new(series.clone(), read_cache_bytes / 2, Arc::clone(&admission));
+    let prepared = Arc::new(prepared);
+    let query = QueryCandles::new(series.clone());
+    let formatted = Formatted {
+        query: query.clone(),
+        streams: RowStreams::new(Arc::clone(&admission), no_answer.clone(), StreamLimits::default()),
+        admission: Arc::clone(&admission),
+        no_answer: no_answer.clone(),
+    };
     let operations: Api = (
         HealthApi { readiness: readiness.clone(), clock: Arc::clone(&clock) },
         ProbesApi { readiness },
@@ -162,12 +191,15 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         GapsApi { gaps, no_answer: no_answer.clone() },
         RevisionsApi { revisions, no_answer: no_answer.clone() },
         CandlesApi {
-            prepared: PreparedCandles::new(series.clone(), read_cache_bytes / 2, Arc::clone(&admission)),
-            query: QueryCandles::new(series.clone()),
+            prepared: Arc::clone(&prepared),
+            query,
             clock: Arc::clone(&clock),
             admission: Arc::clone(&admission),
-            no_answer,
+            no_answer: no_answer.clone(),
+            formatted: formatted.clone(),
         },
+        SeveralApi { prepared, formatted, clock: Arc::clone(&clock), no_answer: no_answer.clone() },
+        PricesApi { prices: LastPrices::new(series.clone()), clock: Arc::clone(&clock), no_answer, quote },
         TriggerApi { submit },
         JobsApi { jobs, clock },
     );

@@ -9,6 +9,8 @@
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
 //! | [`Verify`] | stored against source, candle by candle; reports, repairs only when told |
 //! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
+//! | [`RowPages`] | every row of a range, a page at a time; none twice, none left out |
+//! | [`LastPrices`] | the last close of assets at an instant, and how old it is |
 //! | [`ReadSeries`] | the same by the piece, and where each series stands, for readers that keep what they read |
 //! | [`ListRevisions`] | candles that were replaced, as they were |
 //! | [`ListGaps`] | every hole of a series with its cause, sorted |
@@ -33,6 +35,7 @@ mod fill_gaps;
 mod holes;
 mod ingest;
 mod job_board;
+mod last_prices;
 mod lease_terms;
 mod list_assets;
 mod list_gaps;
@@ -43,6 +46,7 @@ mod page_room;
 mod query_candles;
 mod read_series;
 mod report;
+mod row_pages;
 mod run_job;
 mod shared_heads;
 #[cfg(test)]
@@ -56,6 +60,7 @@ pub use catch_up::CatchUp;
 pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
 pub use fetch_range::FetchRange;
+pub use last_prices::{ClosedCandle, LastPrice, LastPrices};
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, AssetStatus, ListAssets};
 pub use list_gaps::{Gap, GapPage, GapQuery, ListGaps};
@@ -66,6 +71,7 @@ pub use page_room::PageRoom;
 pub use query_candles::{CandlePage, CandleQuery, FilledPage, QueryCandles};
 pub use read_series::{FilledRows, ReadSeries};
 pub use report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink, RunReport};
+pub use row_pages::RowPages;
 pub use run_job::{RunJob, Worked};
 pub use submit_job::{FetchWish, SubmitError, SubmitJob, UNENDED_JOBS_MAX};
 pub use verify::{

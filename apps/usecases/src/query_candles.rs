@@ -101,6 +101,15 @@ impl QueryCandles {
         self.series.interval()
     }
 
+    /// Whether a query has an answer, without reading rows.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn check(&self, query: &CandleQuery) -> Result<(), QueryError> {
+        query.range()?;
+        self.series.head(query.asset).await.map(drop)
+    }
+
     /// The rows of a query. The same rows whatever the page size; a range without data is empty.
     ///
     /// # Errors

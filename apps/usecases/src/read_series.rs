@@ -180,7 +180,8 @@ impl ReadSeries {
         Ok(found.first().map(Candle::open_time))
     }
 
-    fn grid(&self, head: &Head) -> Option<Grid> {
+    /// Where the candles of a series open; none if it has none.
+    pub(crate) fn grid(&self, head: &Head) -> Option<Grid> {
         let first = head.listing.or(head.first)?;
         Some(Grid::from_first(self.interval, first))
     }

@@ -12,7 +12,7 @@ pub const DATABASE_REQUESTS_MAX: usize = 128;
 /// answer also when there is too much to do.
 const FREE: [&str; 7] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/api/v1/health"];
 /// Candles come out of memory as a rule. Where they do not, a turn is taken then.
-const LATER: &str = "/api/v1/ohlcv/{asset}";
+const LATER: [&str; 2] = ["/api/v1/ohlcv", "/api/v1/ohlcv/{asset}"];
 
 /// Lets requests in as long as there is room, and turns the others away at once.
 pub(crate) struct Admission {
@@ -30,10 +30,17 @@ impl Admission {
     /// # Errors
     /// The problem of a service that has too much to do.
     pub(crate) fn admit(&self, route: &str) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        if route == LATER || FREE.contains(&route) {
+        if LATER.contains(&route) || FREE.contains(&route) {
             return Ok(None);
         }
         self.turn().map(Some)
+    }
+
+    /// A turn to use the database for an answer that has begun, and cannot be refused any more. The
+    /// caller bounds how long it waits; how many wait is bounded by the number of such answers.
+    pub(crate) async fn turn_in_time(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed, so a turn always comes.
+        self.room.acquire().await.ok()
     }
 
     /// A turn to use the database.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use ohlcv_domain::{Asset, Timestamp};
 use ohlcv_ports::{Clock, StoreError};
 use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError};
+use poem::Response;
+use poem::http::HeaderMap;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 
@@ -14,16 +16,19 @@ use super::Tag;
 use super::admission::Admission;
 use super::candle_bytes::{candle_bytes, framed};
 use super::dto::{Prepared, Time};
+use super::formats::{ColumnsBody, Format, Negotiated, columns_bytes};
+use super::formatted::{Formatted, InAnyFormat, RowsWanted, columns_page};
 use super::no_answer::{NoAnswer, QueryProblem};
-use super::paged::{Paged, Pages};
+use super::paged::{Paged, Pages, add_link};
 use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded};
+use super::problem::Problem;
 use super::query::{AllFields, Limit, Param, Switch};
 
 /// Where candles are served; the asset follows.
-const PATH: &str = "/api/v1/ohlcv";
+pub(crate) const PATH: &str = "/api/v1/ohlcv";
 /// What was longer ago has been written by all processes, however far apart their clocks are: beyond a
 /// quarter of an hour nothing is fetched.
-const PAST_AGE_MIN: Duration = Duration::from_secs(30 * 60);
+pub(crate) const PAST_AGE_MIN: Duration = Duration::from_secs(30 * 60);
 
 // The shape as documented; the bytes are written by `candle_bytes`.
 /// Candles of one asset.
@@ -82,12 +87,14 @@ pub(crate) struct CandleRow {
 /// The operations on candles.
 pub(crate) struct CandlesApi {
     /// Answers about the present.
-    pub(crate) prepared: PreparedCandles,
+    pub(crate) prepared: Arc<PreparedCandles>,
     /// Answers about the past, and where memory has none.
     pub(crate) query: QueryCandles,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) no_answer: NoAnswer,
+    /// Answers in other formats than JSON.
+    pub(crate) formatted: Formatted,
 }
 
 #[expect(clippy::too_many_arguments, reason = "an operation has an argument for each of its parameters")]
@@ -101,16 +108,20 @@ impl CandlesApi {
     /// If more rows of the range follow, the answer has a `Link` header with `rel="next"`, whose URL
     /// goes on exactly where this page stopped; `rel="prev"` leads to the rows just before. A range
     /// without data is an empty answer, not an error.
+    ///
+    /// In `ndjson`, `csv` and `arrow` an answer without `limit` has all rows of the range, however many
+    /// there are, and neither `Link` nor `ETag`; one that cannot be finished ends with a broken connection.
     #[oai(path = "/api/v1/ohlcv/:asset", method = "get", operation_id = "get_candles", tag = "Tag::Candles")]
     async fn candles(
         &self,
+        headers: &HeaderMap,
         /// The name of the asset, in either case: `BTC`, not `BTCUSDT`.
         asset: Path<Param<Asset>>,
         /// Earliest open time, inclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         start: Query<Option<Param<Timestamp>>>,
         /// Latest open time, exclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         end: Query<Option<Param<Timestamp>>>,
-        /// How many rows at most, filled ones included.
+        /// How many rows at most, filled ones included. Without it 1000; in `ndjson`, `csv` and `arrow` all.
         limit: Query<Option<Param<Limit>>>,
         /// Whether gaps are filled: a row for every slot from the first candle ever stored to the last
         /// slot that the exchange was asked about. A filled row carries the last real close, has no
@@ -122,23 +133,45 @@ impl CandlesApi {
         /// that came later are left out, and those that were revised later are as they were. With `fill`
         /// the last slot is that of the last candle then.
         as_of: Query<Option<Param<Timestamp>>>,
-    ) -> Result<Paged<CandlesBody>, QueryProblem> {
+        /// How the rows are written. Without it the header `Accept` decides, by the media types of this
+        /// answer; JSON, if it allows any or none of them.
+        format: Query<Option<Param<Format>>>,
+    ) -> Result<InAnyFormat<CandlesBody, ColumnsBody>, QueryProblem> {
         let asset = asset.0.named("asset")?;
+        let limit = limit.0.map(|limit| limit.named("limit")).transpose()?;
         let query = CandleQuery {
             asset,
             start: start.0.map(|start| start.named("start")).transpose()?,
             end: end.0.map(|end| end.named("end")).transpose()?,
-            limit: limit.0.map(|limit| limit.named("limit")).transpose()?.unwrap_or_default().0,
+            limit: limit.unwrap_or_default().0,
             fill: fill.0.map(|fill| fill.named("fill")).transpose()?.unwrap_or_default().0,
             as_of: as_of.0.map(|as_of| as_of.named("as_of")).transpose()?,
         };
         let all_fields = fields.0.map(|fields| fields.named("fields")).transpose()?.is_some();
-        match query.as_of {
-            None => self.present(&query, all_fields).await,
-            // In a box, so that the usual answer does not carry the room for this along.
-            Some(at) => {
-                let settled = at < self.clock.now().saturating_sub(PAST_AGE_MIN);
-                Box::pin(self.afresh(query, all_fields, settled)).await
+        let given = format.0.map(|format| format.named("format")).transpose()?;
+        let negotiated = Negotiated::of(given, headers);
+        let settled = query.as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN));
+        // In boxes, so that the usual answer does not carry the room for the others along.
+        match (negotiated.format, query.as_of) {
+            (Format::Json, None) => {
+                let page = self.present(&query, all_fields, given).await?;
+                Ok(InAnyFormat::of(page, negotiated))
+            }
+            (Format::Json, Some(_)) => {
+                let page = Box::pin(self.afresh(query, all_fields, given, settled)).await?;
+                Ok(InAnyFormat::of(page, negotiated))
+            }
+            (format, _) => {
+                let wanted = RowsWanted {
+                    format,
+                    queries: vec![query],
+                    limited: limit.is_some(),
+                    all_fields,
+                    with_asset: false,
+                    for_ever: settled,
+                };
+                let response = Box::pin(self.otherwise(wanted, given)).await?;
+                Ok(InAnyFormat::of(response, negotiated))
             }
         }
     }
@@ -150,12 +183,13 @@ impl CandlesApi {
         &self,
         query: &CandleQuery,
         all_fields: bool,
+        format: Option<Format>,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let page = match self.prepared.page(query, all_fields).await {
             Ok(page) => page,
             // More is read than was asked for: what is wrong there may be no part of the answer.
             Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }))) => {
-                return Box::pin(self.afresh(*query, all_fields, false)).await;
+                return Box::pin(self.afresh(*query, all_fields, format, false)).await;
             }
             Err(Unanswered::Query(error)) => return Err(self.no_answer.problem(error).into()),
             Err(Unanswered::Full(problem)) => return Err(problem.into()),
@@ -165,7 +199,7 @@ impl CandlesApi {
             [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
         Ok(Paged {
             body: Prepared::from_pieces(framed(query.asset, self.prepared.interval(), rows, count)),
-            link: links(query, all_fields, next, prev),
+            link: links(query, all_fields, format, next, prev),
             digest,
             for_ever: false,
             head,
@@ -177,6 +211,7 @@ impl CandlesApi {
         &self,
         query: CandleQuery,
         all_fields: bool,
+        format: Option<Format>,
         for_ever: bool,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let _turn = self.admission.turn()?;
@@ -184,16 +219,32 @@ impl CandlesApi {
         let bytes = candle_bytes(query.asset, self.query.interval(), &page.rows, all_fields);
         let body = Prepared::from_bytes(bytes);
         Ok(Paged {
-            link: links(&query, all_fields, page.next, page.prev),
+            link: links(&query, all_fields, format, page.next, page.prev),
             digest: [hash(page.next), hash(page.prev)].into_iter().fold(body.digest(), folded),
             body,
             for_ever,
             head: None,
         })
     }
+
+    /// In another format than JSON, from the database.
+    async fn otherwise(&self, wanted: RowsWanted, format: Option<Format>) -> Result<Response, Problem> {
+        // Holds: there is one query.
+        let [query] = wanted.queries[..] else { return Err(Problem::internal()) };
+        let RowsWanted { all_fields, for_ever, .. } = wanted;
+        if wanted.format == Format::Columns {
+            let page = self.formatted.pages(&wanted.queries).await?.pop().unwrap_or_default();
+            let link = links(&query, all_fields, format, page.next, page.prev);
+            let bytes = columns_bytes(query.asset, self.query.interval(), &page.rows, all_fields);
+            return columns_page::<ColumnsBody>(bytes, link, for_ever);
+        }
+        let (mut response, around) = self.formatted.rows(&wanted).await?;
+        add_link(&mut response, links(&query, all_fields, format, around.next, around.prev));
+        Ok(response)
+    }
 }
 
-fn hash(value: impl Hash) -> u64 {
+pub(crate) fn hash(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -203,6 +254,7 @@ fn hash(value: impl Hash) -> u64 {
 fn links(
     query: &CandleQuery,
     all_fields: bool,
+    format: Option<Format>,
     next: Option<Timestamp>,
     prev: Option<Timestamp>,
 ) -> Option<String> {
@@ -212,12 +264,13 @@ fn links(
     let fill = if query.fill { "&fill=true" } else { "" };
     let fields = if all_fields { "&fields=all" } else { "" };
     let as_of = query.as_of.map(|at| format!("&as_of={at}")).unwrap_or_default();
+    let format = format.map(|format| format!("&format={}", format.name())).unwrap_or_default();
     let pages = Pages {
         path: &format!("{PATH}/{}", query.asset),
         end: query.end,
         next,
         prev,
-        options: &format!("limit={}{fill}{fields}{as_of}", query.limit),
+        options: &format!("limit={}{fill}{fields}{as_of}{format}", query.limit),
     };
     pages.link()
 }

@@ -69,8 +69,8 @@ impl Coding {
     }
 }
 
-/// A coding and its weight, from `gzip;q=0.5`. What cannot be read has none.
-fn weighed(element: &str) -> (String, u16) {
+/// A name and its weight, from `gzip;q=0.5`. What cannot be read has none.
+pub(crate) fn weighed(element: &str) -> (String, u16) {
     let mut parts = element.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default().to_ascii_lowercase();
     let given = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
@@ -110,17 +110,23 @@ impl Compression {
         Self { made, turns: Semaphore::new(AT_ONCE_MAX) }
     }
 
-    /// The answer, coded as the client likes it best if it is large enough, and its length in bytes.
-    pub(crate) async fn coded(&self, mut response: Response, wanted: Option<Coding>) -> (Response, u64) {
-        let (body, bytes) = sized(response.take_body());
-        if bytes < BODY_BYTES_MIN || response.headers().contains_key(header::CONTENT_ENCODING) {
+    /// The answer, coded as the client likes it best if it is large enough, and its length in bytes. One
+    /// whose length is not known beforehand is sent as it is.
+    pub(crate) async fn coded(
+        &self,
+        mut response: Response,
+        wanted: Option<Coding>,
+    ) -> (Response, Option<u64>) {
+        let (body, length) = sized(response.take_body());
+        let large = length.filter(|bytes| *bytes >= BODY_BYTES_MIN);
+        let Some(bytes) = large.filter(|_| !response.headers().contains_key(header::CONTENT_ENCODING)) else {
             response.set_body(body);
-            return (response, bytes);
-        }
+            return (response, length);
+        };
         response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         let Some(coding) = wanted else {
             response.set_body(body);
-            return (response, bytes);
+            return (response, Some(bytes));
         };
         let key = response.headers().get(header::ETAG).map(|tag| (tag.clone(), coding));
         let (body, bytes, done) = match key.as_ref().and_then(|key| self.made.get(key)) {
@@ -132,7 +138,7 @@ impl Compression {
             response.headers_mut().insert(header::CONTENT_ENCODING, name);
         }
         response.set_body(body);
-        (response, bytes)
+        (response, Some(bytes))
     }
 
     /// Codes a body; whether that went well.

@@ -86,11 +86,13 @@ impl Edge {
         response.headers_mut().extend(cors);
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let response = unless_known(&known, response);
-        // Every body is whole in memory, so this waits for nothing but its turn.
+        // A body that it works on is whole in memory, so this waits for nothing but its turn.
         let (mut response, bytes) = self.kept.compression.coded(response, coding).await;
         if head_only && response.status() != StatusCode::NOT_MODIFIED {
             drop(response.take_body());
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+            if let Some(bytes) = bytes {
+                response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+            }
         }
         let status = response.status();
         let took = visit.answered(status);

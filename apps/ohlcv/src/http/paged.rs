@@ -82,18 +82,29 @@ impl<T: Send> IntoResponse for Paged<T> {
         if let Some(made) = made {
             response.extensions_mut().insert(made);
         }
+        add_link(&mut response, self.link);
         let headers = response.headers_mut();
-        // Holds: both are ASCII.
-        if let Some(link) = self.link.and_then(|link| HeaderValue::try_from(link).ok()) {
-            headers.insert(header::LINK, link);
-        }
-        // Weak, as it is the same however the answer is compressed.
+        // Weak, as it is the same however the answer is compressed. Holds: it is ASCII.
         if let Ok(tag) = HeaderValue::try_from(format!("W/\"{:016x}\"", self.digest)) {
             headers.insert(header::ETAG, tag);
         }
-        headers.insert(header::CACHE_CONTROL, if self.for_ever { FOR_EVER } else { ASK_AGAIN });
+        add_control(&mut response, self.for_ever);
         response
     }
+}
+
+/// Says where the pages around an answer are.
+pub(crate) fn add_link(response: &mut Response, link: Option<String>) {
+    // Holds: it is ASCII.
+    if let Some(link) = link.and_then(|link| HeaderValue::try_from(link).ok()) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+}
+
+/// Says how long an answer may be kept.
+pub(crate) fn add_control(response: &mut Response, for_ever: bool) {
+    let control = if for_ever { FOR_EVER } else { ASK_AGAIN };
+    response.headers_mut().insert(header::CACHE_CONTROL, control);
 }
 
 impl<T: Type> ApiResponse for Paged<T> {

@@ -67,9 +67,9 @@ pub(crate) fn body_of(mut pieces: Vec<Bytes>) -> Body {
     BoxBody::new(pieces.map_err(|never| -> io::Error { match never {} })).into()
 }
 
-/// The length of a body that is known beforehand, as that of every answer here is.
-pub(crate) fn sized(body: Body) -> (Body, u64) {
+/// The length of a body, if it is known beforehand: as that of every answer here is but the long ones.
+pub(crate) fn sized(body: Body) -> (Body, Option<u64>) {
     let body: BoxBody<Bytes, io::Error> = body.into();
-    let bytes = body.size_hint().exact().unwrap_or(0);
+    let bytes = body.size_hint().exact();
     (body.into(), bytes)
 }

@@ -127,6 +127,11 @@ impl Problem {
         self
     }
 
+    /// Whether it lies in the parameter of that name.
+    pub(crate) fn is_of_parameter(&self, name: &str) -> bool {
+        self.parameter.as_deref() == Some(name)
+    }
+
     /// The same problem with an `Allow` header.
     pub(crate) fn allowing(mut self, methods: String) -> Self {
         self.allowed_methods = Some(methods);

@@ -15,6 +15,9 @@ pub(crate) const LIMIT_ROWS_MAX: u32 = 10_000;
 /// How many rows an answer has if nobody says how many.
 pub(crate) const LIMIT_ROWS_DEFAULT: u32 = 1_000;
 
+/// How many assets one answer is about at most.
+pub(crate) const ASSETS_MAX: usize = 50;
+
 /// Smaller numbers, 0 apart, are refused as times: they lie around 1970, where there is no candle, so
 /// they are seconds.
 const MILLIS_MIN: u64 = 100_000_000_000;
@@ -82,6 +85,11 @@ impl<T: Parameter> ParseFromParameter for Param<T> {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
         Ok(Self::of(text))
     }
+
+    /// One that is missing is told in the same words as a wrong one.
+    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(texts: I) -> ParseResult<Self> {
+        Ok(texts.into_iter().next().map_or_else(|| Self::of(""), |text| Self::of(text.as_ref())))
+    }
 }
 
 impl Parameter for Asset {
@@ -97,6 +105,39 @@ impl Parameter for Asset {
         text.parse().map_err(|_| {
             format!("names of 1 to {} letters A-Z and digits, in either case, such as BTC", Self::LEN_MAX)
         })
+    }
+}
+
+/// The assets of one answer: 1 to [`ASSETS_MAX`] different ones, in the order in which they are named.
+#[derive(Clone, Debug)]
+pub(crate) struct AssetList(pub(crate) Vec<Asset>);
+
+impl Parameter for AssetList {
+    fn schema() -> MetaSchema {
+        MetaSchema {
+            example: Some("BTC,ETH".into()),
+            pattern: Some("^[A-Za-z0-9]{1,20}(,[A-Za-z0-9]{1,20})*$".to_owned()),
+            ..MetaSchema::new("string")
+        }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let allowed = || {
+            format!(
+                "1 to {ASSETS_MAX} different names of 1 to {} letters A-Z and digits, in either case, separated by \
+                 commas, such as BTC,ETH",
+                Asset::LEN_MAX
+            )
+        };
+        let mut assets: Vec<Asset> = Vec::new();
+        for name in text.split(',') {
+            let asset: Asset = name.parse().map_err(|_| allowed())?;
+            if assets.contains(&asset) || assets.len() == ASSETS_MAX {
+                return Err(allowed());
+            }
+            assets.push(asset);
+        }
+        Ok(Self(assets))
     }
 }
 

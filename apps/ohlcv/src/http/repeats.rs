@@ -10,6 +10,7 @@ use poem::{IntoResponse, Request, Response};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::formats::Format;
 use super::pieces::body_of;
 use super::prepared::CHUNK_BYTES_TYPICAL;
 use super::problem::Problem;
@@ -69,6 +70,10 @@ impl Repeats {
             return None;
         }
         let repeat = self.answers.get(url(request.uri()))?;
+        // What is kept is JSON. Where the URL says so itself, it is only made anew.
+        if Format::accepted(request.headers()) != Format::Json {
+            return None;
+        }
         match self.series.head(repeat.made.head.asset).await {
             Ok(head) if head == Some(repeat.made.head) => {}
             // Asked once more it would say the same, only later.
