@@ -89,7 +89,7 @@ async fn filled_rows_are_marked_and_carry_the_last_real_close(backend: Backend) 
 
 async fn careless_requests_get_the_right_status_and_say_what_was_wrong(backend: Backend) {
     let (service, _database) = with_holes(backend).await;
-    let cases: [(&str, u16, &str); 38] = [
+    let cases: [(&str, u16, &str); 39] = [
         ("/api/v1/ohlcv/BTC?limit=0", 400, "0"),
         ("/api/v1/ohlcv/BTC?limit=10001", 400, "10000"),
         ("/api/v1/ohlcv/BTC?limit=-1", 400, "-1"),
@@ -121,7 +121,8 @@ async fn careless_requests_get_the_right_status_and_say_what_was_wrong(backend: 
         ("/api/v1/ohlcv/B%C3%84R", 400, "letters"),
         ("/api/v1/ohlcv/ABCDEFGHIJKLMNOPQRSTU", 400, "20"),
         ("/api/v1/ohlcv/", 404, "/api/v1/ohlcv/"),
-        ("/api/v1/ohlcv", 404, "/api/v1/ohlcv"),
+        ("/api/v1/ohlcv", 400, "assets"),
+        ("/api/v1/ohlcv/BTC?format=parquet", 400, "arrow"),
         ("/api/v2/ohlcv/BTC", 404, "/api/v2/ohlcv/BTC"),
         ("/api/v1/candles/BTC", 404, "/api/v1/candles/BTC"),
         ("/api/v1/assets?limit=3", 400, "limit"),

@@ -10,6 +10,7 @@ mod closing;
 mod decimals;
 mod docker;
 mod edge;
+mod formats;
 mod freshness;
 mod gaps;
 mod healing;
@@ -34,6 +35,10 @@ ohlcv_tests::on_postgres! {
 
 ohlcv_tests::on_postgres! {
     mod wire;
+}
+
+ohlcv_tests::with_python! {
+    mod frames;
 }
 
 ohlcv_tests::with_recorded_data! {

@@ -39,7 +39,12 @@ async fn the_list_of_assets_reads_no_candles(backend: Backend) {
 }
 
 /// A service over so many one-minute candles of BTC, written by the database itself.
-async fn with_candles(market: &Market, database: &TestDatabase, backend: Backend, candles: u64) -> Service {
+pub(crate) async fn with_candles(
+    market: &Market,
+    database: &TestDatabase,
+    backend: Backend,
+    candles: u64,
+) -> Service {
     let given = [("CANDLE_INTERVAL", "1m"), ("LOG_LEVEL", "WARN")];
     let service = market.service(database, &given).await;
     let end = Grid::new(Interval::M1).floor(at(NOON)).millis();

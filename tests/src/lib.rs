@@ -11,6 +11,8 @@ pub mod fake_binance;
 mod http_client;
 pub mod postgres;
 pub mod process;
+#[cfg(feature = "python")]
+pub mod python;
 pub mod recorded;
 mod samples;
 pub mod service;
@@ -43,6 +45,20 @@ macro_rules! with_recorded_data {
 #[cfg(not(feature = "recorded"))]
 #[macro_export]
 macro_rules! with_recorded_data {
+    ($($item:item)*) => {};
+}
+
+/// The items, if there is a Python to read answers with (feature `python`).
+#[cfg(feature = "python")]
+#[macro_export]
+macro_rules! with_python {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Nothing: the tests run without Python.
+#[cfg(not(feature = "python"))]
+#[macro_export]
+macro_rules! with_python {
     ($($item:item)*) => {};
 }
 

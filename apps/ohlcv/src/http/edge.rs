@@ -83,7 +83,10 @@ impl Edge {
                 Problem::unavailable("the answer took too long: try again a little later").into_response()
             }
         };
-        response.headers_mut().extend(cors);
+        for (name, value) in &cors {
+            // Beside what is said already: an answer may vary by more than its origin.
+            response.headers_mut().append(name.clone(), value.clone());
+        }
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let response = unless_known(&known, response);
         // A body that it works on is whole in memory, so this waits for nothing but its turn.

@@ -4,6 +4,7 @@ mod bad_requests;
 mod coding;
 mod document;
 mod edge;
+mod formats;
 mod gaps;
 mod jobs;
 mod keeping;
@@ -12,6 +13,7 @@ mod metrics_page;
 mod paging;
 mod request_ids;
 mod rows;
+mod several;
 mod stores;
 
 use std::sync::Arc;

@@ -7,5 +7,6 @@ mod incidents;
 mod listing_assets;
 mod monitoring;
 mod paging;
+mod row_pages;
 mod rows;
 mod series;

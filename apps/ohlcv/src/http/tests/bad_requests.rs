@@ -9,7 +9,7 @@ const LIMITS: &str = "whole numbers from 1 to 10000";
 const TIMES: &str = "RFC 3339 times such as 2024-11-01T00:00:00Z";
 const SECONDS: &str = "milliseconds since 1970, not seconds";
 const NAMES: &str = "names of 1 to 20 letters A-Z and digits";
-const ALL: &str = "allowed are start, end, limit, fill, fields, as_of";
+const ALL: &str = "allowed are start, end, limit, fill, fields, as_of, format";
 const HEX: &str = "% only before two hexadecimal digits";
 
 const CASES: &[Case] = &[
@@ -78,6 +78,19 @@ const CASES: &[Case] = &[
     ),
     ("/api/v1/ohlcv/BTC?fields=ALL", 400, "bad_parameter", ["fields is \"ALL\"", "allowed are all"]),
     ("/api/v1/ohlcv/BTC?fields=", 400, "bad_parameter", ["fields is \"\"", "allowed are all"]),
+    (
+        "/api/v1/ohlcv/BTC?format=xml",
+        400,
+        "bad_parameter",
+        ["format is \"xml\"", "allowed are json, columns, ndjson, csv, arrow"],
+    ),
+    (
+        "/api/v1/ohlcv/BTC?format=CSV",
+        400,
+        "bad_parameter",
+        ["format is \"CSV\"", "allowed are json, columns"],
+    ),
+    ("/api/v1/ohlcv/BTC?format=", 400, "bad_parameter", ["format is \"\"", "allowed are json, columns"]),
     ("/api/v1/ohlcv/BTC-USD", 400, "bad_parameter", ["asset is \"BTC-USD\"", NAMES]),
     ("/api/v1/ohlcv/BTC%2FUSDT", 400, "bad_parameter", ["asset is \"BTC/USDT\"", NAMES]),
     ("/api/v1/ohlcv/A23456789012345678901", 400, "bad_parameter", ["\"A23456789012345678901\"", NAMES]),
@@ -118,7 +131,7 @@ const CASES: &[Case] = &[
     ("/api/v1/ohlcv/ethusdt", 404, "unknown_asset", ["ETHUSDT is the name of a market", "the asset is ETH,"]),
     ("/api/v1/ohlcv/SOLUSDT", 404, "unknown_asset", ["SOLUSDT is not tracked", "GET /api/v1/assets"]),
     ("/api/v1/ohlcv/USDT", 404, "unknown_asset", ["USDT is not tracked", "GET /api/v1/assets"]),
-    ("/api/v1/ohlcv", 404, "not_found", ["nothing at /api/v1/ohlcv:", "GET / lists"]),
+    ("/api/v1/ohlcv", 400, "bad_parameter", ["assets is \"\"", "1 to 50 different names"]),
     ("/api/v1/ohlcv/", 404, "not_found", ["nothing at /api/v1/ohlcv/:", "GET / lists"]),
     ("/api/v1/ohlcv/BTC/", 404, "not_found", ["nothing at /api/v1/ohlcv/BTC/:", "GET / lists"]),
     ("/api/v1/ohlcv/BTC/USDT", 404, "not_found", ["nothing at /api/v1/ohlcv/BTC/USDT:", "GET / lists"]),

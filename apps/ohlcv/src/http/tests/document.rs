@@ -56,9 +56,11 @@ fn every_operation_is_documented_with_what_it_may_answer() {
     let expected = [
         "cancel_job",
         "get_candles",
+        "get_candles_of_several",
         "get_health",
         "get_job",
         "get_livez",
+        "get_prices",
         "get_readyz",
         "get_service",
         "list_assets",
@@ -95,7 +97,7 @@ fn parameters_are_documented_with_their_bounds() {
         parameters.iter().find(|parameter| parameter["name"] == name).unwrap().clone()
     };
     assert_eq!(parameter("asset")["required"], true);
-    for name in ["start", "end", "limit", "fill", "fields"] {
+    for name in ["start", "end", "limit", "fill", "fields", "as_of", "format"] {
         assert_eq!(parameter(name)["required"], false, "{name}");
         assert!(parameter(name)["description"].is_string(), "{name}");
     }
@@ -108,6 +110,11 @@ fn parameters_are_documented_with_their_bounds() {
     assert_eq!(parameter("fields")["schema"]["enum"], serde_json::json!(["all"]));
     assert!(operation["responses"].get("404").is_some() && operation["responses"].get("422").is_some());
     assert!(operation["responses"]["200"]["headers"].get("Link").is_some());
+    let formats = ["json", "columns", "ndjson", "csv", "arrow"];
+    assert_eq!(parameter("format")["schema"]["enum"], serde_json::json!(formats));
+    assert_eq!(operation["responses"]["200"]["content"].as_object().unwrap().len(), formats.len());
+    let assets = &document["paths"]["/api/v1/prices"]["get"]["parameters"][0];
+    assert_eq!((&assets["name"], &assets["required"]), (&"assets".into(), &true.into()));
 }
 
 #[tokio::test]
@@ -117,6 +124,18 @@ async fn bodies_have_the_documented_fields() {
     let candles = get(&client, "/api/v1/ohlcv/BTC?fields=all").await.json();
     assert_eq!(keys(&candles), properties(&document, "Candles"));
     assert_eq!(keys(&candles["data"][0]), properties(&document, "Candle"));
+    let columns = get(&client, "/api/v1/ohlcv/BTC?fields=all&format=columns").await.json();
+    assert_eq!(keys(&columns), properties(&document, "CandleColumns"));
+    assert_eq!(keys(&columns["data"]), properties(&document, "Columns"));
+    let several = get(&client, "/api/v1/ohlcv?assets=BTC").await.json();
+    assert_eq!(keys(&several), properties(&document, "CandlesOfSeveral"));
+    assert_eq!(keys(&several["assets"][0]), properties(&document, "CandlesOfOne"));
+    let several = get(&client, "/api/v1/ohlcv?assets=BTC&format=columns").await.json();
+    assert_eq!(keys(&several), properties(&document, "CandleColumnsOfSeveral"));
+    assert_eq!(keys(&several["assets"][0]), properties(&document, "CandleColumnsOfOne"));
+    let prices = get(&client, "/api/v1/prices?assets=BTC").await.json();
+    assert_eq!(keys(&prices), properties(&document, "Prices"));
+    assert_eq!(keys(&prices["prices"][0]), properties(&document, "Price"));
     let assets = get(&client, "/api/v1/assets").await.json();
     assert_eq!(keys(&assets), properties(&document, "Assets"));
     assert_eq!(keys(&assets["assets"][0]), properties(&document, "Asset"));
@@ -143,8 +162,11 @@ async fn every_endpoint_refuses_parameters_that_it_does_not_know() {
         operations(&document()).into_iter().filter(|(_, _, operation)| operation["security"].is_null());
     let documented = open.map(|(path, ..)| path.replace("{asset}", "BTC"));
     for path in documented.chain(["/docs".to_owned(), "/openapi.json".to_owned()]) {
-        assert_eq!(get(&client, &path).await.status, StatusCode::OK, "{path}");
-        let answer = get(&client, &format!("{path}?verbose=1")).await;
+        // What these two are about has to be said.
+        let needed =
+            if ["/api/v1/ohlcv", "/api/v1/prices"].contains(&path.as_str()) { "assets=BTC&" } else { "" };
+        assert_eq!(get(&client, &format!("{path}?{needed}")).await.status, StatusCode::OK, "{path}");
+        let answer = get(&client, &format!("{path}?{needed}verbose=1")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
         assert!(answer.problem().1.contains("\"verbose\""), "{path}");
     }
