@@ -14,6 +14,7 @@ mod compression;
 mod conditional;
 mod connections;
 mod cors;
+mod cutting;
 mod dto;
 mod edge;
 mod formats;

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::io;
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::cutting::{Cut, OpenConnections};
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
@@ -52,12 +54,17 @@ pub(crate) struct Connections {
     local: LocalAddr,
     room: Arc<Semaphore>,
     limits: ConnectionLimits,
+    open: OpenConnections,
 }
 
 impl Connections {
-    pub(crate) fn new(listener: TcpListener, limits: ConnectionLimits) -> io::Result<Self> {
+    pub(crate) fn new(
+        listener: TcpListener,
+        limits: ConnectionLimits,
+        open: OpenConnections,
+    ) -> io::Result<Self> {
         let local = LocalAddr(listener.local_addr()?.into());
-        Ok(Self { listener, local, room: Arc::new(Semaphore::new(limits.at_once)), limits })
+        Ok(Self { listener, local, room: Arc::new(Semaphore::new(limits.at_once)), limits, open })
     }
 }
 
@@ -81,7 +88,9 @@ impl Acceptor for Connections {
         };
         // An answer is written whole, so there is nothing to gather. Without it it only comes later.
         let _ = stream.set_nodelay(true);
-        let connection = Connection::new(stream, room, self.limits);
+        let place =
+            Place { client: remote, cut: self.open.opened(remote), open: self.open.clone(), _room: room };
+        let connection = Connection::new(stream, place, self.limits);
         Ok((connection, self.local.clone(), RemoteAddr(remote.into()), Scheme::HTTP))
     }
 }
@@ -97,10 +106,24 @@ enum Doing {
     Sending,
 }
 
-/// A client's connection, which fails when it takes too long. It gives its room back when it closes.
+/// What a connection takes of the process; given back when it closes.
+struct Place {
+    client: SocketAddr,
+    cut: Cut,
+    open: OpenConnections,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.closed(self.client, &self.cut);
+    }
+}
+
+/// A client's connection, which fails when it takes too long, or an answer over it cannot be finished.
 pub(crate) struct Connection {
     stream: TcpStream,
-    _room: OwnedSemaphorePermit,
+    place: Place,
     limits: ConnectionLimits,
     doing: Doing,
     // Something was sent since the last time everything was.
@@ -112,11 +135,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, room: OwnedSemaphorePermit, limits: ConnectionLimits) -> Self {
+    fn new(stream: TcpStream, place: Place, limits: ConnectionLimits) -> Self {
         let deadline = Instant::now() + limits.idle;
         let alarm = Box::pin(tokio::time::sleep_until(deadline));
         let doing = Doing::Resting;
-        Self { stream, _room: room, limits, doing, sent: false, deadline, alarm, expired: false }
+        Self { stream, place, limits, doing, sent: false, deadline, alarm, expired: false }
     }
 
     fn turn_to(&mut self, doing: Doing) {
@@ -130,6 +153,12 @@ impl Connection {
         if self.deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(self.deadline);
         }
+    }
+
+    /// Whether nothing goes over it any more.
+    fn has_failed(&mut self) -> bool {
+        self.expired |= self.place.cut.is_cut();
+        self.expired
     }
 
     /// Fails when the time for what the connection is doing is over; else wakes the task then.
@@ -173,7 +202,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.expired {
+        if self.has_failed() {
             return self.check(context);
         }
         let before = buffer.filled().len();
@@ -195,7 +224,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.expired {
+        if self.has_failed() {
             return self.check(context).map_ok(|()| 0);
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
@@ -207,7 +236,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.expired {
+        if self.has_failed() {
             return self.check(context).map_ok(|()| 0);
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
@@ -220,6 +249,9 @@ impl AsyncWrite for Connection {
 
     /// The server flushes when it has handed over everything.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_failed() {
+            return self.check(context);
+        }
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() && self.sent {
             self.sent = false;
@@ -347,5 +379,27 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let received = until_closed(&mut never_reads).await.unwrap();
         assert!(received < ANSWER_BYTES, "{received}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_a_long_answer_slowly_gets_all_of_it() {
+        const PARTS: usize = 64;
+        const PART_BYTES: usize = ANSWER_BYTES / PARTS;
+        let parts = || futures::stream::iter((0..PARTS).map(|_| std::io::Result::Ok(vec![b'x'; PART_BYTES])));
+        let long = poem::endpoint::make_sync(move |_| poem::Body::from_bytes_stream(parts()));
+        let address = served(SHORT, long).await;
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(REQUEST).await.unwrap();
+        let (started, mut received) = (Instant::now(), 0);
+        let mut bytes = vec![0; 2 * PART_BYTES];
+        while received < ANSWER_BYTES {
+            let read = slow.read(&mut bytes).await.unwrap();
+            assert!(read > 0, "cut after {received} bytes");
+            received += read;
+            if received % (8 * PART_BYTES) < read {
+                tokio::time::sleep(SHORT.taking / 2).await;
+            }
+        }
+        assert!(started.elapsed() > SHORT.taking * 2, "{:?}", started.elapsed());
     }
 }

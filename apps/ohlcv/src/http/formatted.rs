@@ -77,6 +77,7 @@ impl Formatted {
         // Holds: the other formats are answered elsewhere.
         let mut encoder = encoder.ok_or_else(Problem::internal)?;
         let mut around = CandlePage::default();
+        let mut unfinished = None;
         let body = if wanted.limited {
             for (query, page) in wanted.queries.iter().zip(self.pages(&wanted.queries).await?) {
                 if !page.rows.is_empty() {
@@ -93,13 +94,18 @@ impl Formatted {
                 .queries
                 .iter()
                 .map(|query| RowPages::of(self.query.clone(), CandleQuery { limit: size, ..*query }));
-            self.streams.begin(pages.collect(), encoder).await?
+            let (body, cut) = self.streams.begin(pages.collect(), encoder).await?;
+            unfinished = Some(cut);
+            body
         };
         let mut response = Response::builder().content_type(content_type(wanted.format)).body(body);
         if let Some(extension) = wanted.format.file_extension()
             && let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{file}.{extension}\""))
         {
             response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+        }
+        if let Some(unfinished) = unfinished {
+            response.extensions_mut().insert(unfinished);
         }
         add_control(&mut response, wanted.for_ever);
         Ok((response, around))

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument;
 
 use super::admission::Admission;
+use super::cutting::Unfinished;
 use super::formats::Encoder;
 use super::no_answer::NoAnswer;
 use super::problem::Problem;
@@ -91,11 +92,16 @@ impl RowStreams {
     }
 
     /// Begins an answer: the rows of `left`, one after the other, as `encoder` writes them. The first part
-    /// is made at once, so that what is wrong with the question is told.
+    /// is made at once, so that what is wrong with the question is told. The response has to carry the
+    /// second value, so that the server can cut its connection.
     ///
     /// # Errors
     /// The problem that the client is told.
-    pub(crate) async fn begin(&self, left: VecDeque<RowPages>, encoder: Encoder) -> Result<Body, Problem> {
+    pub(crate) async fn begin(
+        &self,
+        left: VecDeque<RowPages>,
+        encoder: Encoder,
+    ) -> Result<(Body, Unfinished), Problem> {
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
             metrics::counter!("ohlcv_http_requests_shed_total").increment(1);
             Problem::overloaded("too many long answers are under way: try again a little later")
@@ -115,7 +121,9 @@ impl RowStreams {
         let admission = Arc::clone(&self.admission);
         // A task of its own, so that a client that takes nothing keeps no more than its connection.
         tokio::spawn(produce(production, first, sender, admission, self.limits, room).in_current_span());
-        Ok(BoxBody::new(Parts { parts, ended: false }).into())
+        let unfinished = Unfinished::default();
+        let parts = Parts { parts, ended: false, unfinished: unfinished.clone() };
+        Ok((BoxBody::new(parts).into(), unfinished))
     }
 }
 
@@ -188,6 +196,7 @@ async fn produce(
 struct Parts {
     parts: mpsc::Receiver<Option<Bytes>>,
     ended: bool,
+    unfinished: Unfinished,
 }
 
 impl HttpBody for Parts {
@@ -207,7 +216,10 @@ impl HttpBody for Parts {
             Some(Some(part)) => Some(Ok(Frame::data(part))),
             Some(None) => None,
             // The server cuts the connection, so that a part is not taken for the whole.
-            None => Some(Err(io::Error::other("the answer was broken off"))),
+            None => {
+                self.unfinished.give_up();
+                Some(Err(io::Error::other("the answer was broken off")))
+            }
         })
     }
 

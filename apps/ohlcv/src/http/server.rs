@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::{ConnectionLimits, Connections};
+use super::cutting::{Cutting, OpenConnections};
 
 /// How long answers in hand may take after the service was told to stop.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
@@ -34,7 +35,9 @@ pub(crate) async fn serve_within(
     stop: CancellationToken,
     limits: ConnectionLimits,
 ) -> io::Result<()> {
-    let connections = Connections::new(listener, limits)?;
+    let open = OpenConnections::default();
+    let connections = Connections::new(listener, limits, open.clone())?;
+    let endpoint = Cutting { inner: endpoint, open };
     let server = Server::new_with_acceptor(connections).http2_max_concurrent_streams(STREAMS_MAX);
     let stopped = async move { stop.cancelled().await };
     server.run_with_graceful_shutdown(endpoint, stopped, Some(DRAIN_TIME_MAX)).await

@@ -74,6 +74,11 @@ fn streams(limits: StreamLimits, database_requests: usize) -> (RowStreams, Arc<A
     (RowStreams::new(Arc::clone(&admission), no_answer, limits), admission)
 }
 
+/// The body of an answer that has begun.
+async fn begun(streams: &RowStreams, pages: VecDeque<RowPages>) -> Result<Body, Problem> {
+    streams.begin(pages, csv()).await.map(|(body, _)| body)
+}
+
 fn csv() -> Encoder {
     Encoder::begin(Format::Csv, Layout::of_one(btc(), Interval::H1, false)).unwrap().unwrap()
 }
@@ -104,7 +109,7 @@ fn unavailable() -> StoreError {
 #[tokio::test]
 async fn all_pages_come_one_after_the_other_and_then_the_end() {
     let (streams, _) = streams(LIMITS, 1);
-    let body = streams.begin(rows(|range, limit| Ok(candles(range, limit))), csv()).await.unwrap();
+    let body = begun(&streams, rows(|range, limit| Ok(candles(range, limit)))).await.unwrap();
     assert_eq!(taken(body).await, (ROWS as usize + 1, true));
 }
 
@@ -117,7 +122,7 @@ async fn no_more_pages_are_read_than_are_about_to_be_taken() {
         Ok(candles(range, limit))
     });
     let (streams, _) = streams(LIMITS, 1);
-    let mut body: BoxBody<Bytes, io::Error> = streams.begin(pages, csv()).await.unwrap().into();
+    let mut body: BoxBody<Bytes, io::Error> = begun(&streams, pages).await.unwrap().into();
     tokio::time::sleep(Duration::from_millis(50)).await;
     let before = read.load(Ordering::Relaxed);
     // One waits to be taken, one to wait.
@@ -134,17 +139,17 @@ async fn a_failure_in_the_middle_breaks_the_answer_off() {
         true => Ok(candles(range, limit)),
         false => Err(unavailable()),
     });
-    let body = streams.begin(pages, csv()).await.unwrap();
+    let body = begun(&streams, pages).await.unwrap();
     assert_eq!(taken(body).await, (1 + 30, false));
 }
 
 #[tokio::test]
 async fn a_failure_at_the_beginning_is_a_problem() {
     let (streams, _) = streams(LIMITS, 1);
-    let problem = streams.begin(rows(|_, _| Err(unavailable())), csv()).await.unwrap_err();
+    let problem = begun(&streams, rows(|_, _| Err(unavailable()))).await.unwrap_err();
     assert_eq!(status(&problem), 503);
     let (full, _) = self::streams(LIMITS, 0);
-    let problem = full.begin(rows(|range, limit| Ok(candles(range, limit))), csv()).await.unwrap_err();
+    let problem = begun(&full, rows(|range, limit| Ok(candles(range, limit)))).await.unwrap_err();
     assert_eq!(status(&problem), 503);
 }
 
@@ -152,11 +157,11 @@ async fn a_failure_at_the_beginning_is_a_problem() {
 async fn who_takes_nothing_loses_the_answer_and_its_place() {
     let (streams, _) = streams(LIMITS, 1);
     let all = || rows(|range, limit| Ok(candles(range, limit)));
-    let stalled = streams.begin(all(), csv()).await.unwrap();
-    let refused = streams.begin(all(), csv()).await.unwrap_err();
+    let stalled = begun(&streams, all()).await.unwrap();
+    let refused = begun(&streams, all()).await.unwrap_err();
     assert_eq!(status(&refused), 503, "there is room for one");
     tokio::time::sleep(LIMITS.taking + Duration::from_secs(1)).await;
-    let other = streams.begin(all(), csv()).await.unwrap();
+    let other = begun(&streams, all()).await.unwrap();
     assert_eq!(taken(other).await, (ROWS as usize + 1, true));
     let (lines, whole) = taken(stalled).await;
     assert!(lines <= 31 && !whole, "{lines} lines");
@@ -166,11 +171,11 @@ async fn who_takes_nothing_loses_the_answer_and_its_place() {
 async fn who_takes_slowly_gets_all_within_the_time_for_the_whole() {
     for (pause, expected) in [(Duration::from_secs(100), true), (Duration::from_secs(119), true)] {
         let (streams, _) = streams(LIMITS, 1);
-        let body = streams.begin(rows(|range, limit| Ok(candles(range, limit))), csv()).await.unwrap();
+        let body = begun(&streams, rows(|range, limit| Ok(candles(range, limit)))).await.unwrap();
         assert_eq!(slowly(body, pause).await, expected, "{pause:?}");
     }
     let (streams, _) = streams(StreamLimits { whole: Duration::from_secs(500), ..LIMITS }, 1);
-    let body = streams.begin(rows(|range, limit| Ok(candles(range, limit))), csv()).await.unwrap();
+    let body = begun(&streams, rows(|range, limit| Ok(candles(range, limit)))).await.unwrap();
     assert!(!slowly(body, Duration::from_secs(100)).await, "that takes longer");
 }
 
@@ -191,15 +196,15 @@ async fn slowly(body: Body, pause: Duration) -> bool {
 async fn who_goes_away_leaves_the_place_to_others() {
     let (streams, _) = streams(LIMITS, 1);
     let all = || rows(|range, limit| Ok(candles(range, limit)));
-    drop(streams.begin(all(), csv()).await.unwrap());
+    drop(begun(&streams, all()).await.unwrap());
     // The task that made it learns of it when it runs next.
-    let mut again = streams.begin(all(), csv()).await;
+    let mut again = begun(&streams, all()).await;
     for _ in 0..100 {
         if again.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
-        again = streams.begin(all(), csv()).await;
+        again = begun(&streams, all()).await;
     }
     assert_eq!(taken(again.unwrap()).await, (ROWS as usize + 1, true));
 }
@@ -208,7 +213,7 @@ async fn who_goes_away_leaves_the_place_to_others() {
 async fn an_answer_that_has_begun_waits_for_its_turn_at_the_database_but_not_for_ever() {
     for (busy, expected) in [(LIMITS.page / 2, true), (LIMITS.page * 2, false)] {
         let (streams, admission) = streams(LIMITS, 1);
-        let body = streams.begin(rows(|range, limit| Ok(candles(range, limit))), csv()).await.unwrap();
+        let body = begun(&streams, rows(|range, limit| Ok(candles(range, limit)))).await.unwrap();
         let turn = admission.turn().unwrap();
         let other = async {
             tokio::time::sleep(busy).await;
