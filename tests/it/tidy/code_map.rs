@@ -24,7 +24,9 @@ fn is_path(text: &str) -> bool {
     let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
     let (folder, name) = text.rsplit_once('/').unwrap_or_default();
     let has_extension = name.rsplit_once('.').is_some_and(|(_, extension)| !extension.is_empty());
-    is_plain && !folder.is_empty() && !text.starts_with(['/', '.']) && (name.is_empty() || has_extension)
+    // `application/…` is a media type.
+    let elsewhere = text.starts_with(['/', '.']) || folder == "application";
+    is_plain && !folder.is_empty() && !elsewhere && (name.is_empty() || has_extension)
 }
 
 /// Whether the tree has it. A folder exists if a file lies in it.

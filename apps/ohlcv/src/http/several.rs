@@ -162,7 +162,7 @@ impl SeveralApi {
             with_asset: true,
             for_ever: as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN)),
         };
-        let response = Box::pin(self.answer(&wanted)).await.map_err(|problem| of_assets(problem))?;
+        let response = Box::pin(self.answer(&wanted)).await.map_err(of_assets)?;
         Ok(InAnyFormat::of(response, negotiated))
     }
 }
