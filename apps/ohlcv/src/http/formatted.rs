@@ -1,5 +1,7 @@
 //! Answers with rows in the formats that are not kept ready: whole where they are a page, else streamed.
 
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -18,7 +20,6 @@ use super::no_answer::NoAnswer;
 use super::paged::{Paged, add_control};
 use super::problem::Problem;
 use super::row_stream::RowStreams;
-use std::marker::PhantomData;
 
 /// How many rows are read at a time for an answer of any length.
 pub(crate) const STREAM_PAGE_ROWS: u32 = if cfg!(test) { 4 } else { 4_096 };
@@ -89,7 +90,7 @@ impl Formatted {
             Body::from_vec(encoder.take())
         } else {
             self.known(&wanted.queries).await?;
-            let size = std::num::NonZeroU32::new(STREAM_PAGE_ROWS).unwrap_or(std::num::NonZeroU32::MIN);
+            let size = NonZeroU32::new(STREAM_PAGE_ROWS).unwrap_or(NonZeroU32::MIN);
             let pages = wanted
                 .queries
                 .iter()

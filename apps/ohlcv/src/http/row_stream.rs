@@ -229,5 +229,4 @@ impl HttpBody for Parts {
 }
 
 #[cfg(test)]
-#[path = "row_stream/tests.rs"]
 mod tests;
