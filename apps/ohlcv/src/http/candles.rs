@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Timestamp};
+use ohlcv_domain::{Asset, Interval, Timestamp};
 use ohlcv_ports::{Clock, StoreError};
 use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError};
 use poem_openapi::param::{Path, Query};
@@ -65,6 +65,10 @@ pub(crate) struct CandleRow {
     volume: String,
     /// Whether the exchange has no such candle, and this one carries the last real close.
     filled: bool,
+    /// Whether every stored candle that this one is made of is there, since the asset was listed; false
+    /// for a filled row. With an `interval` other than the stored one only.
+    #[oai(skip_serializing_if_is_none)]
+    complete: Option<bool>,
     /// Traded amount in units of the quote asset. With `fields=all` only; null where unknown.
     #[oai(nullable, validator(pattern = r"^[0-9]{1,22}\.[0-9]{8}$"))]
     quote_volume: Option<String>,
@@ -101,11 +105,19 @@ impl CandlesApi {
     /// If more rows of the range follow, the answer has a `Link` header with `rel="next"`, whose URL
     /// goes on exactly where this page stopped; `rel="prev"` leads to the rows just before. A range
     /// without data is an empty answer, not an error.
+    ///
+    /// With `interval` the rows are derived from the stored candles, and `start`, `end`, `limit`, `fill` and
+    /// the links are about the derived ones. Such a page may have fewer rows than `limit` although more
+    /// follow: go on while there is a `rel="next"` link.
     #[oai(path = "/api/v1/ohlcv/:asset", method = "get", operation_id = "get_candles", tag = "Tag::Candles")]
     async fn candles(
         &self,
         /// The name of the asset, in either case: `BTC`, not `BTCUSDT`.
         asset: Path<Param<Asset>>,
+        /// How long each candle lasts: any interval that the stored one divides. Coarser candles than the
+        /// stored ones are derived from them: a row once the exchange has answered about all of its
+        /// period, with `complete`. Weeks open on Monday, months on the first, three days where BTCUSDT's do.
+        interval: Query<Option<Param<Interval>>>,
         /// Earliest open time, inclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         start: Query<Option<Param<Timestamp>>>,
         /// Latest open time, exclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
@@ -124,8 +136,11 @@ impl CandlesApi {
         as_of: Query<Option<Param<Timestamp>>>,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let asset = asset.0.named("asset")?;
+        let interval = interval.0.map(|interval| interval.named("interval")).transpose()?;
         let query = CandleQuery {
             asset,
+            // What is stored needs no deriving, however it is asked for.
+            interval: interval.filter(|interval| *interval != self.prepared.interval()),
             start: start.0.map(|start| start.named("start")).transpose()?,
             end: end.0.map(|end| end.named("end")).transpose()?,
             limit: limit.0.map(|limit| limit.named("limit")).transpose()?.unwrap_or_default().0,
@@ -138,6 +153,8 @@ impl CandlesApi {
             // In a box, so that the usual answer does not carry the room for this along.
             Some(at) => {
                 let settled = at < self.clock.now().saturating_sub(PAST_AGE_MIN);
+                // Whether a derived row was complete rests on the listing, which may be learnt later.
+                let settled = settled && query.interval.is_none();
                 Box::pin(self.afresh(query, all_fields, settled)).await
             }
         }
@@ -154,7 +171,7 @@ impl CandlesApi {
         let page = match self.prepared.page(query, all_fields).await {
             Ok(page) => page,
             // More is read than was asked for: what is wrong there may be no part of the answer.
-            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }))) => {
+            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {
                 return Box::pin(self.afresh(*query, all_fields, false)).await;
             }
             Err(Unanswered::Query(error)) => return Err(self.no_answer.problem(error).into()),
@@ -164,7 +181,7 @@ impl CandlesApi {
         let digest =
             [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
         Ok(Paged {
-            body: Prepared::from_pieces(framed(query.asset, self.prepared.interval(), rows, count)),
+            body: Prepared::from_pieces(framed(query.asset, self.query.interval(query), rows, count)),
             link: links(query, all_fields, next, prev),
             digest,
             for_ever: false,
@@ -181,7 +198,7 @@ impl CandlesApi {
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let _turn = self.admission.turn()?;
         let page = self.query.run(query).await.map_err(|error| self.no_answer.problem(error))?;
-        let bytes = candle_bytes(query.asset, self.query.interval(), &page.rows, all_fields);
+        let bytes = candle_bytes(query.asset, self.query.interval(&query), &page.rows, all_fields);
         let body = Prepared::from_bytes(bytes);
         Ok(Paged {
             link: links(&query, all_fields, page.next, page.prev),
@@ -209,6 +226,7 @@ fn links(
     if next.is_none() && prev.is_none() {
         return None;
     }
+    let interval = query.interval.map(|interval| format!("&interval={interval}")).unwrap_or_default();
     let fill = if query.fill { "&fill=true" } else { "" };
     let fields = if all_fields { "&fields=all" } else { "" };
     let as_of = query.as_of.map(|at| format!("&as_of={at}")).unwrap_or_default();
@@ -217,7 +235,7 @@ fn links(
         end: query.end,
         next,
         prev,
-        options: &format!("limit={}{fill}{fields}{as_of}", query.limit),
+        options: &format!("limit={}{interval}{fill}{fields}{as_of}", query.limit),
     };
     pages.link()
 }
