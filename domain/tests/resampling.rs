@@ -173,10 +173,11 @@ proptest! {
             outside(derived(resampling, None, &without))
         );
         // And no more than those: each of them has a base slot in the range.
-        prop_assert!(touched.iter().all(|slot| {
+        let has_part = |slot| {
             let period = TimeRange::new(slot, resampling.grid().next(slot)).unwrap();
             period.intersection(changed).is_some()
-        }));
+        };
+        prop_assert!(touched.iter().all(has_part));
     }
 
     #[test]
@@ -191,9 +192,8 @@ proptest! {
         prop_assert_eq!(rows.len() as u64, slots.len());
         let real: Vec<_> = rows.iter().filter(|row| !row.filled).collect();
         prop_assert_eq!(real.len(), made.len());
-        prop_assert!(real.iter().zip(&made).all(|(row, made)| {
-            row.candle == made.candle && row.complete == Some(made.complete)
-        }));
+        let same = real.iter().zip(&made).all(|(row, made)| (row.candle, row.complete) == (made.candle, Some(made.complete)));
+        prop_assert!(same);
         let mut close = None;
         for row in rows {
             if row.filled {
