@@ -5,6 +5,7 @@ mod coding;
 mod document;
 mod edge;
 mod gaps;
+mod intervals;
 mod jobs;
 mod keeping;
 mod load;
