@@ -89,7 +89,7 @@ async fn filled_rows_are_marked_and_carry_the_last_real_close(backend: Backend) 
 
 async fn careless_requests_get_the_right_status_and_say_what_was_wrong(backend: Backend) {
     let (service, _database) = with_holes(backend).await;
-    let cases: [(&str, u16, &str); 38] = [
+    let cases: [(&str, u16, &str); 39] = [
         ("/api/v1/ohlcv/BTC?limit=0", 400, "0"),
         ("/api/v1/ohlcv/BTC?limit=10001", 400, "10000"),
         ("/api/v1/ohlcv/BTC?limit=-1", 400, "-1"),
@@ -113,7 +113,8 @@ async fn careless_requests_get_the_right_status_and_say_what_was_wrong(backend: 
         ("/api/v1/ohlcv/BTC?fields=everything", 400, "everything"),
         ("/api/v1/ohlcv/BTC?from=2024-11-01T00:00:00Z", 400, "from"),
         ("/api/v1/ohlcv/BTC?Limit=5", 400, "Limit"),
-        ("/api/v1/ohlcv/BTC?interval=1h", 400, "interval"),
+        ("/api/v1/ohlcv/BTC?interval=24h", 400, "24h"),
+        ("/api/v1/ohlcv/BTC?interval=1h", 422, "allowed are 12h, 1d, 3d, 1w, 1M"),
         ("/api/v1/ohlcv/BTC?symbol=BTCUSDT", 400, "symbol"),
         ("/api/v1/ohlcv/BTCUSDT", 404, "BTC"),
         ("/api/v1/ohlcv/DOGE", 404, "DOGE"),
