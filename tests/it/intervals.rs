@@ -122,7 +122,7 @@ async fn derived_rows_show_every_commit_of_another_process(backend: Backend) {
     assert_eq!((&lost["filled"], &lost["complete"]), (&true.into(), &false.into()));
 }
 
-/// Half a million minutes, so that a page of months cannot hold all of them at once.
+/// A hundred days of minutes: more than are read at a time, and than a chunk is made of.
 async fn months_of_minutes_are_served_page_by_page(backend: Backend) {
     let market = Market::new(Grid::new(Interval::M1), &["BTC"], "2024-11-06T21:01:00Z", 1).await;
     let database = TestDatabase::new(backend).await;
