@@ -66,6 +66,9 @@ struct Kept {
     seq: AtomicU64,
 }
 
+/// Whose series, and of what interval if it is derived.
+type SeriesKey = (Asset, Option<Interval>);
+
 /// What is known of the changes of one series, stored or derived.
 #[derive(Debug)]
 struct Series {
@@ -99,7 +102,7 @@ pub(crate) struct PreparedCandles {
     source: ReadSeries,
     chunks: Cache<ChunkKey, Arc<Kept>, ChunkBytes>,
     // One for each asset that anything was ever written about, and for each interval that was derived.
-    series: RwLock<HashMap<(Asset, Option<Interval>), Arc<Series>>>,
+    series: RwLock<HashMap<SeriesKey, Arc<Series>>>,
     admission: Arc<Admission>,
 }
 

@@ -29,12 +29,12 @@ fn at(slot: i64) -> Timestamp {
 
 /// Of some prices flat, of some without the rest of the kline.
 fn candle(slot: i64, price: u32) -> Candle {
-    let volume = if price % 7 == 0 { Volume::ZERO } else { "1".parse().unwrap() };
+    let volume = if price.is_multiple_of(7) { Volume::ZERO } else { "1".parse().unwrap() };
     let details = TradeDetails { trades: price, quote_volume: volume, ..TradeDetails::default() };
     let at_price = format!("{price}.5").parse().unwrap();
     let prices = Ohlc { open: at_price, high: at_price, low: at_price, close: at_price };
     let candle = Candle::new(at(slot), prices, volume).unwrap();
-    if price % 5 == 0 { candle } else { candle.with_details(details) }
+    if price.is_multiple_of(5) { candle } else { candle.with_details(details) }
 }
 
 /// Something that happens to a series, or is asked of it.
