@@ -110,6 +110,30 @@ impl Candle {
         }
     }
 
+    /// A candle of prices that are in order already.
+    pub(crate) const fn in_order(
+        open_time: Timestamp,
+        prices: Ohlc,
+        volume: Volume,
+        details: Option<TradeDetails>,
+    ) -> Self {
+        Self { open_time, prices, volume, details }
+    }
+
+    /// Whether nothing was traded in it: all prices equal, the volume zero. The exchange sends such
+    /// candles during some outages, at the last price before; its own coarser candles pass over them.
+    ///
+    /// ```
+    /// use ohlcv_domain::{Candle, Timestamp};
+    /// assert!(Candle::flat(Timestamp::EPOCH, "28080".parse()?).is_flat());
+    /// # Ok::<(), ohlcv_domain::DecimalError>(())
+    /// ```
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        let Ohlc { open, high, low, close } = self.prices;
+        self.volume == Volume::ZERO && low == high && open == close && open == low
+    }
+
     /// Whether writing this candle over `stored` would change nothing. A source that does not tell
     /// the rest of the kline says nothing against what is known of it.
     #[must_use]

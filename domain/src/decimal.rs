@@ -91,6 +91,23 @@ impl<const WHOLE: u32> Decimal<WHOLE> {
         ((self.upper as u128) << u64::BITS) | self.lower as u128
     }
 
+    /// The sum; none if it is above [`Decimal::MAX`].
+    ///
+    /// ```
+    /// use ohlcv_domain::Volume;
+    ///
+    /// let half: Volume = "0.5".parse()?;
+    /// assert_eq!(half.checked_add(half), Some("1".parse()?));
+    /// assert_eq!(Volume::MAX.checked_add(half), None);
+    /// # Ok::<(), ohlcv_domain::DecimalError>(())
+    /// ```
+    #[must_use]
+    pub const fn checked_add(self, other: Self) -> Option<Self> {
+        // Cannot wrap: each is far below half of what the integer holds.
+        let units = self.units() + other.units();
+        if units > Self::MAX.units() { None } else { Some(Self::of(units)) }
+    }
+
     /// The same number for arithmetic, with eight decimal places.
     #[must_use]
     pub fn to_big_decimal(self) -> BigDecimal {

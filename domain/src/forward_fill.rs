@@ -12,6 +12,17 @@ pub struct Row {
     pub candle: Candle,
     /// Whether the exchange has no such candle and this one was made for the reader.
     pub filled: bool,
+    /// Of a row of a derived interval, whether every finer candle of it is stored: see
+    /// [`DerivedCandle::complete`](crate::DerivedCandle::complete). None where nothing is derived.
+    pub complete: Option<bool>,
+}
+
+impl Row {
+    /// The row of a candle as the exchange sent it.
+    #[must_use]
+    pub const fn stored(candle: Candle) -> Self {
+        Self { candle, filled: false, complete: None }
+    }
 }
 
 /// One row for every slot of `slots`: the candle where there is one, else a flat one at the last
@@ -67,7 +78,7 @@ impl<I: Iterator<Item = Candle>> ForwardFill<I> {
     fn real(&mut self, candle: Candle) -> Row {
         self.carried = Some(candle.close());
         self.cursor = self.slots.grid().after(self.step, self.cursor);
-        Row { candle, filled: false }
+        Row::stored(candle)
     }
 }
 
@@ -96,7 +107,8 @@ impl<I: Iterator<Item = Candle>> Iterator for ForwardFill<I> {
             }
             self.cursor = self.slots.grid().after(self.step, open_time);
             if let Some(close) = self.carried {
-                return Some(Row { candle: Candle::flat(open_time, close), filled: true });
+                let candle = Candle::flat(open_time, close);
+                return Some(Row { candle, filled: true, complete: None });
             }
         }
         None

@@ -164,6 +164,39 @@ impl Interval {
         }
     }
 
+    /// Whether every candle of `coarser` lasts exactly as long as some candles of this interval
+    /// together, wherever it opens; so also if both are the same.
+    ///
+    /// ```
+    /// use ohlcv_domain::Interval;
+    ///
+    /// assert!(Interval::H4.divides(Interval::H12) && Interval::H4.divides(Interval::Mo1));
+    /// assert!(!Interval::H8.divides(Interval::H12), "half-days are no whole number of eight hours");
+    /// assert!(!Interval::D3.divides(Interval::W1) && !Interval::W1.divides(Interval::Mo1));
+    /// ```
+    #[must_use]
+    pub const fn divides(self, coarser: Self) -> bool {
+        match (self.step(), coarser.step()) {
+            // All that last a day or less divide a day, at which every coarser one opens.
+            (Step::Millis(step), Step::Millis(other)) => other % step == 0,
+            (Step::Millis(step), Step::CalendarMonth) => DAY % step == 0,
+            (Step::CalendarMonth, Step::CalendarMonth) => true,
+            (Step::CalendarMonth, Step::Millis(_)) => false,
+        }
+    }
+
+    /// The intervals that this one divides, itself first, shortest first.
+    ///
+    /// ```
+    /// use ohlcv_domain::Interval;
+    ///
+    /// let made_of_half_days: Vec<_> = Interval::H12.multiples().map(Interval::as_str).collect();
+    /// assert_eq!(made_of_half_days, ["12h", "1d", "3d", "1w", "1M"]);
+    /// ```
+    pub fn multiples(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |coarser| self.divides(*coarser))
+    }
+
     /// The longest a candle of this interval can last: 31 days for a month.
     #[must_use]
     pub const fn longest(self) -> Duration {

@@ -1,5 +1,5 @@
 //! Candles of an exchange as values: assets, intervals and their grids, exact prices, gaps,
-//! the ledger of holes, forward-fill.
+//! the ledger of holes, forward-fill, coarser candles out of finer ones.
 //!
 //! Pure arithmetic: no I/O, no async, no clock. Decimals never pass through floats, times are UTC
 //! milliseconds, ranges are half-open, and every type holds its invariants by construction.
@@ -54,6 +54,7 @@ mod ledger_check;
 mod life;
 mod pages;
 mod range;
+mod resample;
 mod schedule;
 mod timestamp;
 
@@ -83,5 +84,8 @@ pub use ledger_check::{LedgerFaults, check_ledger};
 pub use life::{HALTED_AFTER, HALTED_PAUSE};
 pub use pages::{Pages, pages};
 pub use range::{RangeError, SlotRange, TimeRange};
+pub use resample::{
+    DerivedCandle, IndivisibleError, Resample, Resampler, Resampling, SumError, fill_derived, resample,
+};
 pub use schedule::next_look;
 pub use timestamp::{Timestamp, TimestampError};

@@ -15,6 +15,7 @@ mod freshness;
 mod gaps;
 mod healing;
 mod interruption;
+mod intervals;
 mod job_queue;
 mod leases;
 mod many_candles;
@@ -43,6 +44,7 @@ ohlcv_tests::with_python! {
 
 ohlcv_tests::with_recorded_data! {
     mod real_input;
+    mod real_intervals;
     mod recorded_archive;
     mod recorded_responses;
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use ohlcv_domain::{Grid, Interval};
+use ohlcv_domain::{Grid, Interval, Timestamp};
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::service::Service;
 
@@ -81,6 +81,16 @@ pub(crate) async fn with_candles(
         ))
         .await;
     service
+}
+
+/// The same, and up to where they go.
+pub(crate) async fn minutes_until(
+    market: &Market,
+    database: &TestDatabase,
+    backend: Backend,
+    candles: u64,
+) -> (Service, Timestamp) {
+    (with_candles(market, database, backend, candles).await, Grid::new(Interval::M1).floor(at(NOON)))
 }
 
 /// What is timed of a service over so many candles.

@@ -14,6 +14,8 @@ mod bare;
 mod candles;
 #[path = "service/changed.rs"]
 mod changed;
+#[path = "service/derived.rs"]
+mod derived;
 #[path = "service/disk.rs"]
 mod disk;
 #[path = "service/load.rs"]
@@ -62,6 +64,7 @@ async fn measure(options: &Options) -> anyhow::Result<()> {
             let measured = match section {
                 Section::Read => reads::measure(options, backend, &mut table).await,
                 Section::Changed => changed::measure(options, backend, &mut table).await,
+                Section::Derived => derived::measure(options, backend, &mut table).await,
                 Section::Write => writes::measure(options, backend, &mut table).await,
                 Section::Backfill => backfill::measure(options, backend, &mut table).await,
                 Section::Archive => archives::measure(options, backend, &mut table).await,

@@ -8,7 +8,7 @@
 //! | [`SubmitJob`] | somebody asks for a fetch, which becomes a job |
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
 //! | [`Verify`] | stored against source, candle by candle; reports, repairs only when told |
-//! | [`QueryCandles`] | sorted, unique, half-open; filled rows marked, never stored |
+//! | [`QueryCandles`] | sorted, unique, half-open; of any interval that the stored one divides; filled and derived rows marked, never stored |
 //! | [`RowPages`] | every row of a range, a page at a time; none twice, none left out |
 //! | [`LastPrices`] | the last close of assets at an instant, and how old it is |
 //! | [`ReadSeries`] | the same by the piece, and where each series stands, for readers that keep what they read |
@@ -27,6 +27,7 @@ mod audit;
 mod backfill;
 mod catch_up;
 mod confirm;
+mod derive;
 mod exchange_time;
 mod extend;
 mod fetch;
@@ -57,6 +58,7 @@ mod verify;
 
 pub use backfill::{Backfill, BackfillGoal};
 pub use catch_up::CatchUp;
+pub use derive::{BASE_SLOTS_PER_PAGE_MAX, DerivedSeries};
 pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
 pub use fetch_range::FetchRange;

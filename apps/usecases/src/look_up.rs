@@ -1,6 +1,6 @@
 //! What a reader's question is about: a known asset, and a range with something in it.
 
-use ohlcv_domain::{Asset, Summary, TimeRange, Timestamp};
+use ohlcv_domain::{Asset, IndivisibleError, SumError, Summary, TimeRange, Timestamp};
 use ohlcv_ports::{Coverage, StoreError};
 
 /// Why a query has no answer.
@@ -20,6 +20,12 @@ pub enum QueryError {
         /// The end that was asked for.
         end: Timestamp,
     },
+    /// The candles that are stored do not make those that are wanted.
+    #[error(transparent)]
+    Indivisible(#[from] IndivisibleError),
+    /// A derived candle's amounts do not fit into one.
+    #[error(transparent)]
+    Sum(#[from] SumError),
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),

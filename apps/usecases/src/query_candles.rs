@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU32;
 
-use ohlcv_domain::{Asset, Candle, Head, Interval, Row, SlotRange, TimeRange, Timestamp};
+use ohlcv_domain::{Asset, Candle, Head, Interval, Resampling, Row, SlotRange, TimeRange, Timestamp};
 use ohlcv_ports::Take;
 
 use crate::ReadSeries;
+use crate::derive::{DerivedSeries, rows_max};
 use crate::look_up::QueryError;
 
 /// Answers ranges of candles, page by page.
@@ -19,11 +20,15 @@ pub struct QueryCandles {
 pub struct CandleQuery {
     /// Whose candles.
     pub asset: Asset,
+    /// Of what interval; none, or the stored one itself, for the candles as they are stored. Of another
+    /// one they are derived, and every row says whether it is complete.
+    pub interval: Option<Interval>,
     /// Earliest open time, inclusive. Without it the newest rows before `end` are meant.
     pub start: Option<Timestamp>,
     /// Latest open time, exclusive. Without it there is no end.
     pub end: Option<Timestamp>,
-    /// How many rows at most, filled ones included.
+    /// How many rows at most, filled ones included. A page of derived rows may have fewer although more
+    /// follow: see [`BASE_SLOTS_PER_PAGE_MAX`](crate::BASE_SLOTS_PER_PAGE_MAX).
     pub limit: NonZeroU32,
     /// Whether gaps are filled with the last real close.
     pub fill: bool,
@@ -72,6 +77,12 @@ impl CandleQuery {
         if self.start.is_some() { Take::Oldest } else { Take::Newest }
     }
 
+    /// The same query for as many rows as one page may have, if they are derived so.
+    #[must_use]
+    pub fn bounded(&self, resampling: Resampling) -> Self {
+        Self { limit: self.limit.min(rows_max(resampling)), ..*self }
+    }
+
     /// The page that is meant of a series that can be filled over `fillable`; none if it has no slot.
     #[must_use]
     pub fn filled_page(&self, range: TimeRange, fillable: SlotRange) -> Option<FilledPage> {
@@ -95,10 +106,16 @@ impl QueryCandles {
         Self { series }
     }
 
-    /// The interval of every candle this answers with.
+    /// The interval of the stored candles.
     #[must_use]
-    pub const fn interval(&self) -> Interval {
+    pub const fn stored_interval(&self) -> Interval {
         self.series.interval()
+    }
+
+    /// The interval of the candles that this answers a query with.
+    #[must_use]
+    pub fn interval(&self, query: &CandleQuery) -> Interval {
+        query.interval.unwrap_or(self.series.interval())
     }
 
     /// Whether a query has an answer, without reading rows.
@@ -107,6 +124,7 @@ impl QueryCandles {
     /// [`QueryError`].
     pub async fn check(&self, query: &CandleQuery) -> Result<(), QueryError> {
         query.range()?;
+        self.series.resampling(query.interval)?;
         self.series.head(query.asset).await.map(drop)
     }
 
@@ -116,8 +134,11 @@ impl QueryCandles {
     /// [`QueryError`].
     pub async fn run(&self, query: CandleQuery) -> Result<CandlePage, QueryError> {
         let range = query.range()?;
+        let resampling = self.series.resampling(query.interval)?;
         let Some(head) = self.series.head(query.asset).await? else { return Ok(CandlePage::default()) };
-        if query.fill {
+        if let Some(resampling) = resampling {
+            self.derived(&head, range, &query.bounded(resampling), resampling).await
+        } else if query.fill {
             self.filled(&head, range, &query).await
         } else {
             self.stored(&head, range, &query).await
@@ -145,7 +166,7 @@ impl QueryCandles {
         let series_first = self.series.outermost(head, Take::Oldest, query.as_of).await?;
         let prev = candles.first().map(Candle::open_time);
         let prev = prev.filter(|oldest| series_first.is_some_and(|first| first < *oldest));
-        let rows = candles.into_iter().map(|candle| Row { candle, filled: false }).collect();
+        let rows = candles.into_iter().map(Row::stored).collect();
         Ok(CandlePage { rows, next, prev })
     }
 
@@ -160,5 +181,35 @@ impl QueryCandles {
         let Some(FilledPage { slots, next, prev }) = page else { return Ok(CandlePage::default()) };
         let rows = self.series.filled(query.asset, slots, query.as_of).await?.rows;
         Ok(CandlePage { rows, next, prev })
+    }
+
+    /// Derived first, then filled.
+    async fn derived(
+        &self,
+        head: &Head,
+        range: TimeRange,
+        query: &CandleQuery,
+        resampling: Resampling,
+    ) -> Result<CandlePage, QueryError> {
+        let Some(closed) = self.series.closed(head, resampling, query.as_of).await? else {
+            return Ok(CandlePage::default());
+        };
+        let series = DerivedSeries::of(head, resampling, query.as_of);
+        if query.fill {
+            let Some(FilledPage { slots, next, prev }) = query.filled_page(range, closed) else {
+                return Ok(CandlePage::default());
+            };
+            let rows = self.series.derived(&series, slots, true).await?.rows;
+            return Ok(CandlePage { rows, next, prev });
+        }
+        let wanted = closed.from(range.start()).before(range.end());
+        let limit = usize::try_from(query.limit.get()).unwrap_or(usize::MAX);
+        let (made, beyond) = self.series.derive(&series, wanted, query.take(), limit).await?;
+        let prev = made.first().map(|oldest| oldest.candle.open_time());
+        Ok(CandlePage {
+            rows: made.into_iter().map(Row::from).collect(),
+            next: beyond.filter(|_| query.take() == Take::Oldest),
+            prev: prev.filter(|oldest| closed.start() < *oldest),
+        })
     }
 }

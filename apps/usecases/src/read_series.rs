@@ -7,6 +7,7 @@ use ohlcv_domain::{
 };
 use ohlcv_ports::{CandleStore, Coverage, History, StoreError, Take};
 
+use crate::derive::Turns;
 use crate::look_up::QueryError;
 use crate::shared_heads::SharedHeads;
 
@@ -22,9 +23,10 @@ pub struct ReadSeries {
     heads: SharedHeads,
     interval: Interval,
     tracked: Vec<Asset>,
+    deriving: Turns,
 }
 
-/// A row for every slot that has a price.
+/// Rows of a run of slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilledRows {
     /// The rows, ascending.
@@ -44,10 +46,11 @@ impl ReadSeries {
         interval: Interval,
         tracked: Vec<Asset>,
     ) -> Self {
-        Self { store, history, heads: SharedHeads::of(coverage), interval, tracked }
+        let heads = SharedHeads::of(coverage);
+        Self { store, history, heads, interval, tracked, deriving: Turns::default() }
     }
 
-    /// The interval of every candle.
+    /// The interval of every stored candle.
     #[must_use]
     pub const fn interval(&self) -> Interval {
         self.interval
@@ -62,6 +65,11 @@ impl ReadSeries {
         let head = self.heads.head(asset).await?;
         let known = head.is_some_and(|head| head.first.is_some()) || self.tracked.contains(&asset);
         if known { Ok(head) } else { Err(QueryError::UnknownAsset { asset }) }
+    }
+
+    /// A turn to read what candles are derived from.
+    pub(crate) const fn deriving(&self) -> &Turns {
+        &self.deriving
     }
 
     /// The next changes of a series after `seq`, ascending: a bounded number, all there are if fewer.

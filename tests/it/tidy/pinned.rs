@@ -25,11 +25,13 @@ use serde_json::Value;
 use crate::market::{asset, at};
 
 /// At least one request for every problem that a client can cause: method, URL, length of its body.
-const WRONG: [(Method, &str, u32); 15] = [
+const WRONG: [(Method, &str, u32); 17] = [
     (Method::GET, "/api/v1/ohlcv/BTC?limit=0", 0),
     (Method::GET, "/api/v1/ohlcv/BTC?start=yesterday", 0),
     (Method::GET, "/api/v1/ohlcv/BTC?fill=maybe", 0),
     (Method::GET, "/api/v1/ohlcv/BTC?fields=open", 0),
+    (Method::GET, "/api/v1/ohlcv/BTC?interval=24h", 0),
+    (Method::GET, "/api/v1/ohlcv/BTC?interval=8h", 0),
     (Method::GET, "/api/v1/ohlcv/BTC-USD", 0),
     (Method::GET, "/api/v1/ohlcv/BTC?limt=5", 0),
     (Method::GET, "/api/v1/assets?asset=BTC", 0),
@@ -71,8 +73,8 @@ const TRIGGER: &str = "/api/v1/fetch/trigger";
 const KEY: &str = "a-key-of-the-tests-alone";
 /// What is asked of a service whose database is of no use to it.
 const READING: [&str; 2] = ["/readyz", "/api/v1/assets"];
-/// Codes that take too many requests to be pinned here; other tests see them.
-const UNSEEN: [&str; 2] = ["queue_full", "too_many_failures"];
+/// Codes that take too much to be pinned here, requests or candles; other tests see them.
+const UNSEEN: [&str; 3] = ["queue_full", "sum_too_large", "too_many_failures"];
 
 /// Compares a text with the file of that name.
 fn pinned(name: &str, text: &str) {

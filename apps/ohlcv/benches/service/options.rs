@@ -9,6 +9,8 @@ pub(crate) enum Section {
     Read,
     /// Reads after the series has changed.
     Changed,
+    /// Reads of coarser intervals, against those of stored candles.
+    Derived,
     /// Writes against the database's own bulk writes; what a row takes on disk.
     Write,
     /// Fetching from an exchange at its limit.
@@ -19,9 +21,10 @@ pub(crate) enum Section {
     Start,
 }
 
-const SECTIONS: [(&str, Section); 6] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("read", Section::Read),
     ("changed", Section::Changed),
+    ("derived", Section::Derived),
     ("write", Section::Write),
     ("backfill", Section::Backfill),
     ("archive", Section::Archive),

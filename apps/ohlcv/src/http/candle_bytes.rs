@@ -55,7 +55,7 @@ pub(crate) fn push_row(json: &mut String, row: &Row, all_fields: bool) {
 }
 
 fn push_prices(json: &mut String, row: &Row) {
-    let Row { candle, filled } = row;
+    let Row { candle, filled, complete } = row;
     let _ = write!(
         json,
         r#""timestamp":"{}","open":"{}","high":"{}","low":"{}","close":"{}","volume":"{}","filled":{filled}"#,
@@ -66,6 +66,9 @@ fn push_prices(json: &mut String, row: &Row) {
         candle.close(),
         candle.volume(),
     );
+    if let Some(complete) = complete {
+        let _ = write!(json, r#","complete":{complete}"#);
+    }
 }
 
 fn push_details(json: &mut String, row: &Row) {

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Timestamp};
+use ohlcv_domain::{Asset, Interval, Timestamp};
 use ohlcv_ports::{Clock, StoreError};
 use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError};
 use poem::Response;
@@ -70,6 +70,10 @@ pub(crate) struct CandleRow {
     volume: String,
     /// Whether the exchange has no such candle, and this one carries the last real close.
     filled: bool,
+    /// Whether every stored candle that this one is made of is there, since the asset was listed; false
+    /// for a filled row. With an `interval` other than the stored one only.
+    #[oai(skip_serializing_if_is_none)]
+    complete: Option<bool>,
     /// Traded amount in units of the quote asset. With `fields=all` only; null where unknown.
     #[oai(nullable, validator(pattern = r"^[0-9]{1,22}\.[0-9]{8}$"))]
     quote_volume: Option<String>,
@@ -111,12 +115,20 @@ impl CandlesApi {
     ///
     /// In `ndjson`, `csv` and `arrow` an answer without `limit` has all rows of the range, however many
     /// there are, and neither `Link` nor `ETag`; one that cannot be finished ends with a broken connection.
+    ///
+    /// With `interval` the rows are derived from the stored candles, and `start`, `end`, `limit`, `fill` and
+    /// the links are about the derived ones. Such a page may have fewer rows than `limit` although more
+    /// follow: go on while there is a `rel="next"` link.
     #[oai(path = "/api/v1/ohlcv/:asset", method = "get", operation_id = "get_candles", tag = "Tag::Candles")]
     async fn candles(
         &self,
         headers: &HeaderMap,
         /// The name of the asset, in either case: `BTC`, not `BTCUSDT`.
         asset: Path<Param<Asset>>,
+        /// How long each candle lasts: any interval that the stored one divides. Coarser candles than the
+        /// stored ones are derived from them: a row once the exchange has answered about all of its
+        /// period, with `complete`. Weeks open on Monday, months on the first, three days where BTCUSDT's do.
+        interval: Query<Option<Param<Interval>>>,
         /// Earliest open time, inclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         start: Query<Option<Param<Timestamp>>>,
         /// Latest open time, exclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
@@ -139,8 +151,11 @@ impl CandlesApi {
     ) -> Result<InAnyFormat<CandlesBody, ColumnsBody>, QueryProblem> {
         let asset = asset.0.named("asset")?;
         let limit = limit.0.map(|limit| limit.named("limit")).transpose()?;
+        let interval = interval.0.map(|interval| interval.named("interval")).transpose()?;
         let query = CandleQuery {
             asset,
+            // What is stored needs no deriving, however it is asked for.
+            interval: interval.filter(|interval| *interval != self.prepared.interval()),
             start: start.0.map(|start| start.named("start")).transpose()?,
             end: end.0.map(|end| end.named("end")).transpose()?,
             limit: limit.unwrap_or_default().0,
@@ -150,7 +165,9 @@ impl CandlesApi {
         let all_fields = fields.0.map(|fields| fields.named("fields")).transpose()?.is_some();
         let given = format.0.map(|format| format.named("format")).transpose()?;
         let negotiated = Negotiated::of(given, headers);
-        let settled = query.as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN));
+        // Whether a derived row was complete rests on the listing, which may be learnt later.
+        let settled = query.interval.is_none()
+            && query.as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN));
         // In boxes, so that the usual answer does not carry the room for the others along.
         match (negotiated.format, query.as_of) {
             (Format::Json, None) => {
@@ -188,7 +205,7 @@ impl CandlesApi {
         let page = match self.prepared.page(query, all_fields).await {
             Ok(page) => page,
             // More is read than was asked for: what is wrong there may be no part of the answer.
-            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }))) => {
+            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {
                 return Box::pin(self.afresh(*query, all_fields, format, false)).await;
             }
             Err(Unanswered::Query(error)) => return Err(self.no_answer.problem(error).into()),
@@ -198,7 +215,7 @@ impl CandlesApi {
         let digest =
             [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
         Ok(Paged {
-            body: Prepared::from_pieces(framed(query.asset, self.prepared.interval(), rows, count)),
+            body: Prepared::from_pieces(framed(query.asset, self.query.interval(query), rows, count)),
             link: links(query, all_fields, format, next, prev),
             digest,
             for_ever: false,
@@ -216,7 +233,7 @@ impl CandlesApi {
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
         let _turn = self.admission.turn()?;
         let page = self.query.run(query).await.map_err(|error| self.no_answer.problem(error))?;
-        let bytes = candle_bytes(query.asset, self.query.interval(), &page.rows, all_fields);
+        let bytes = candle_bytes(query.asset, self.query.interval(&query), &page.rows, all_fields);
         let body = Prepared::from_bytes(bytes);
         Ok(Paged {
             link: links(&query, all_fields, format, page.next, page.prev),
@@ -235,7 +252,7 @@ impl CandlesApi {
         if wanted.format == Format::Columns {
             let page = self.formatted.pages(&wanted.queries).await?.pop().unwrap_or_default();
             let link = links(&query, all_fields, format, page.next, page.prev);
-            let bytes = columns_bytes(query.asset, self.query.interval(), &page.rows, all_fields);
+            let bytes = columns_bytes(query.asset, self.query.interval(&query), &page.rows, wanted.shape());
             return columns_page::<ColumnsBody>(bytes, link, for_ever);
         }
         let (mut response, around) = self.formatted.rows(&wanted).await?;
@@ -261,6 +278,7 @@ fn links(
     if next.is_none() && prev.is_none() {
         return None;
     }
+    let interval = query.interval.map(|interval| format!("&interval={interval}")).unwrap_or_default();
     let fill = if query.fill { "&fill=true" } else { "" };
     let fields = if all_fields { "&fields=all" } else { "" };
     let as_of = query.as_of.map(|at| format!("&as_of={at}")).unwrap_or_default();
@@ -270,7 +288,7 @@ fn links(
         end: query.end,
         next,
         prev,
-        options: &format!("limit={}{fill}{fields}{as_of}{format}", query.limit),
+        options: &format!("limit={}{interval}{fill}{fields}{as_of}{format}", query.limit),
     };
     pages.link()
 }

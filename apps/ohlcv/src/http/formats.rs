@@ -10,6 +10,7 @@ use poem_openapi::registry::MetaSchema;
 
 pub(crate) use self::columns::{ColumnsBody, ColumnsRows, columns_bytes, push_columns};
 pub(crate) use self::encoder::{Encoder, Layout};
+pub(crate) use self::fields::Shape;
 use super::compression::weighed;
 use super::query::Parameter;
 

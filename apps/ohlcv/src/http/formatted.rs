@@ -15,7 +15,7 @@ use poem_openapi::types::Type;
 
 use super::admission::Admission;
 use super::dto::Prepared;
-use super::formats::{Encoder, Format, Layout, Negotiated};
+use super::formats::{Encoder, Format, Layout, Negotiated, Shape};
 use super::no_answer::NoAnswer;
 use super::paged::{Paged, add_control};
 use super::problem::Problem;
@@ -49,16 +49,32 @@ pub(crate) struct RowsWanted {
 }
 
 impl RowsWanted {
+    /// Which interval the rows are of, if not of the stored one.
+    pub(crate) fn derived(&self) -> Option<Interval> {
+        self.queries.first().and_then(|query| query.interval)
+    }
+
+    /// Which fields they have.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape { all_fields: self.all_fields, derived: self.derived().is_some() }
+    }
+
     fn layout(&self, interval: Interval) -> Layout {
+        let shape = self.shape();
         let assets: Vec<Asset> = self.queries.iter().map(|query| query.asset).collect();
         match assets.as_slice() {
-            [asset] if !self.with_asset => Layout::of_one(*asset, interval, self.all_fields),
-            _ => Layout::of_several(assets, interval, self.all_fields),
+            [asset] if !self.with_asset => Layout::of_one(*asset, interval, shape),
+            _ => Layout::of_several(assets, interval, shape),
         }
     }
 }
 
 impl Formatted {
+    /// The interval of the rows.
+    pub(crate) fn interval(&self, wanted: &RowsWanted) -> Interval {
+        wanted.derived().unwrap_or(self.query.stored_interval())
+    }
+
     /// The page that each query means, from the database. Who asks for several has one turn.
     pub(crate) async fn pages(&self, queries: &[CandleQuery]) -> Result<Vec<CandlePage>, Problem> {
         let _turn = self.admission.turn()?;
@@ -72,7 +88,7 @@ impl Formatted {
     /// Rows as lines, as a table or as Arrow: with a limit the page, else all there are. The second
     /// value is the page that a single query came to, without its rows.
     pub(crate) async fn rows(&self, wanted: &RowsWanted) -> Result<(Response, CandlePage), Problem> {
-        let layout = wanted.layout(self.query.interval());
+        let layout = wanted.layout(self.interval(wanted));
         let file = layout.file_stem();
         let encoder = Encoder::begin(wanted.format, layout).map_err(unwritten)?;
         // Holds: the other formats are answered elsewhere.

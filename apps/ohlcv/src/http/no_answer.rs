@@ -1,6 +1,6 @@
 //! What is said about a query that has no answer.
 
-use ohlcv_domain::Asset;
+use ohlcv_domain::{Asset, IndivisibleError, Interval};
 use ohlcv_usecases::QueryError;
 use poem::http::StatusCode;
 use poem_openapi::ApiResponse;
@@ -28,6 +28,19 @@ impl NoAnswer {
                     "start {start} is not before end {end}: end is exclusive, allowed are later ones"
                 );
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::EmptyRange, detail).of_parameter("end")
+            }
+            QueryError::Indivisible(IndivisibleError { base, wanted }) => {
+                let allowed = base.multiples().map(Interval::as_str).collect::<Vec<_>>().join(", ");
+                let detail = format!(
+                    "interval is \"{wanted}\", which {base} candles do not make: allowed are {allowed}"
+                );
+                let code = Code::IndivisibleInterval;
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail).of_parameter("interval")
+            }
+            QueryError::Sum(error) => {
+                let detail = format!("{error}: allowed are shorter intervals");
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::SumTooLarge, detail)
+                    .of_parameter("interval")
             }
             QueryError::UnknownAsset { asset } => {
                 let detail = match self.meant(asset) {

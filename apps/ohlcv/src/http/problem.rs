@@ -48,6 +48,10 @@ pub(crate) enum Code {
     BodyTooLarge,
     /// The range ends where it begins, or before.
     EmptyRange,
+    /// The stored candles do not make candles of the interval; the detail says of which they do.
+    IndivisibleInterval,
+    /// The amounts of a derived candle sum up to more than a candle can hold.
+    SumTooLarge,
     /// The range begins in the future.
     RangeInFuture,
     /// An asset is named that is not tracked.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use ohlcv_domain::{Asset, Cause, Timestamp, TimestampError};
+use ohlcv_domain::{Asset, Cause, Interval, Timestamp, TimestampError};
 use poem::http::StatusCode;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseFromParameter, ParseResult, Type};
@@ -202,6 +202,17 @@ fn with_plus(text: &str) -> Cow<'_, str> {
 impl Parameter for Cause {
     fn schema() -> MetaSchema {
         let words = Self::ALL.into_iter().map(|cause| cause.as_str().into());
+        MetaSchema { enum_items: words.collect(), ..MetaSchema::new("string") }
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| Self::ALL.map(Self::as_str).join(", "))
+    }
+}
+
+impl Parameter for Interval {
+    fn schema() -> MetaSchema {
+        let words = Self::ALL.into_iter().map(|interval| interval.as_str().into());
         MetaSchema { enum_items: words.collect(), ..MetaSchema::new("string") }
     }
 

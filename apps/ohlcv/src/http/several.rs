@@ -121,6 +121,8 @@ impl SeveralApi {
         headers: &HeaderMap,
         /// The names of the assets, separated by commas: 1 to 50 different ones, in either case.
         assets: Query<Param<AssetList>>,
+        /// How long each candle lasts, as for one asset.
+        interval: Query<Option<Param<Interval>>>,
         /// Earliest open time, inclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
         start: Query<Option<Param<Timestamp>>>,
         /// Latest open time, exclusive: RFC 3339 or milliseconds since 1970. A `+` is best written `%2B`.
@@ -140,8 +142,12 @@ impl SeveralApi {
     ) -> Result<InAnyFormat<SeveralBody, SeveralColumns>, QueryProblem> {
         let AssetList(assets) = assets.0.named("assets")?;
         let limit = limit.0.map(|limit| limit.named("limit")).transpose()?;
+        let interval = interval.0.map(|interval| interval.named("interval")).transpose()?;
+        // What is stored needs no deriving, however it is asked for.
+        let interval = interval.filter(|interval| *interval != self.prepared.interval());
         let query = |asset: Asset, start, end, fill, as_of| CandleQuery {
             asset,
+            interval,
             start,
             end,
             limit: limit.unwrap_or_default().0,
@@ -160,7 +166,9 @@ impl SeveralApi {
             limited: limit.is_some(),
             all_fields: fields.0.map(|fields| fields.named("fields")).transpose()?.is_some(),
             with_asset: true,
-            for_ever: as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN)),
+            // As for one asset.
+            for_ever: interval.is_none()
+                && as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN)),
         };
         let response = Box::pin(self.answer(&wanted)).await.map_err(of_assets)?;
         Ok(InAnyFormat::of(response, negotiated))
@@ -206,7 +214,8 @@ impl SeveralApi {
             let around = [hash(page.asset), hash(page.next), hash(page.prev), page.count as u64];
             around.into_iter().fold(folded(digest, page.digest), folded)
         });
-        let body: Prepared<SeveralBody> = Prepared::from_pieces(framed(self.prepared.interval(), pages));
+        let body: Prepared<SeveralBody> =
+            Prepared::from_pieces(framed(self.formatted.interval(wanted), pages));
         let page = Paged { body, link: None, digest, for_ever: wanted.for_ever, head: None };
         Ok(poem::IntoResponse::into_response(page))
     }
@@ -217,7 +226,9 @@ impl SeveralApi {
         let pages = wanted.queries.iter().copied().map(|query| self.kept(query, wanted.all_fields));
         match stream::iter(pages).buffered(AT_ONCE_MAX).try_collect().await {
             Ok(pages) => Ok(Some(pages)),
-            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }))) => Ok(None),
+            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {
+                Ok(None)
+            }
             Err(Unanswered::Query(error)) => Err(self.no_answer.problem(error)),
             Err(Unanswered::Full(problem)) => Err(problem),
         }
@@ -231,7 +242,7 @@ impl SeveralApi {
 
     async fn columns(&self, wanted: &RowsWanted) -> Result<Response, Problem> {
         let pages = self.formatted.pages(&wanted.queries).await?;
-        let json = columns(self.prepared.interval(), wanted, &pages);
+        let json = columns(self.formatted.interval(wanted), wanted, &pages);
         columns_page::<SeveralColumns>(json, None, wanted.for_ever)
     }
 }
@@ -299,7 +310,7 @@ fn columns(interval: Interval, wanted: &RowsWanted, pages: &[CandlePage]) -> ser
     for (at, (query, page)) in wanted.queries.iter().zip(pages).enumerate() {
         let comma = if at > 0 { "," } else { "" };
         json.extend(format!(r#"{comma}{{"asset":"{}","data":"#, query.asset).as_bytes());
-        push_columns(&mut json, &page.rows, wanted.all_fields)?;
+        push_columns(&mut json, &page.rows, wanted.shape())?;
         json.extend(format!("{}}}", around(page.rows.len(), page.next, page.prev)).as_bytes());
     }
     json.extend(format!(r#"],"count":{count}}}"#).as_bytes());

@@ -6,6 +6,7 @@ mod document;
 mod edge;
 mod formats;
 mod gaps;
+mod intervals;
 mod jobs;
 mod keeping;
 mod load;

@@ -1,5 +1,6 @@
 //! The use-cases that read: which rows they answer with, and what follows them.
 
+mod deriving;
 mod filling;
 mod gaps;
 mod heads;

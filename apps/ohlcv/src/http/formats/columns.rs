@@ -7,7 +7,7 @@ use poem_openapi::Object;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::fields::fields;
+use super::fields::{Shape, fields};
 use crate::http::dto::Time;
 
 // The shape as documented; the bytes are written by `columns_bytes`.
@@ -43,6 +43,10 @@ pub(crate) struct ColumnsRows {
     volume: Vec<String>,
     /// Whether the exchange has no such candle, and this one carries the last real close.
     filled: Vec<bool>,
+    /// Whether every stored candle that a row is made of is there, since the asset was listed; false for a
+    /// filled row. With an `interval` other than the stored one only.
+    #[oai(skip_serializing_if_is_none)]
+    complete: Option<Vec<bool>>,
     /// Traded amounts in units of the quote asset. With `fields=all` only; null where unknown.
     #[oai(skip_serializing_if_is_none)]
     quote_volume: Option<Vec<Option<String>>>,
@@ -62,11 +66,11 @@ pub(crate) fn columns_bytes(
     asset: Asset,
     interval: Interval,
     rows: &[Row],
-    all_fields: bool,
+    shape: Shape,
 ) -> serde_json::Result<Vec<u8>> {
     let mut json = Vec::new();
     json.extend(format!(r#"{{"asset":"{asset}","interval":"{interval}","data":"#).as_bytes());
-    push_columns(&mut json, rows, all_fields)?;
+    push_columns(&mut json, rows, shape)?;
     let mut end = String::new();
     // Writing to a string cannot fail.
     let _ = write!(end, r#","count":{}}}"#, rows.len());
@@ -75,19 +79,19 @@ pub(crate) fn columns_bytes(
 }
 
 /// The fields alone.
-pub(crate) fn push_columns(json: &mut Vec<u8>, rows: &[Row], all_fields: bool) -> serde_json::Result<()> {
-    serde_json::to_writer(json, &Columns { rows, all_fields })
+pub(crate) fn push_columns(json: &mut Vec<u8>, rows: &[Row], shape: Shape) -> serde_json::Result<()> {
+    serde_json::to_writer(json, &Columns { rows, shape })
 }
 
 struct Columns<'a> {
     rows: &'a [Row],
-    all_fields: bool,
+    shape: Shape,
 }
 
 impl Serialize for Columns<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(None)?;
-        for field in fields(self.all_fields) {
+        for field in fields(self.shape) {
             // No memory for all values at once: they are written as they are read.
             object.serialize_entry(field.name, &Column { rows: self.rows, of: field.of })?;
         }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::Format;
 use super::arrow::ArrowRows;
-use super::fields::{Field, fields};
+use super::fields::{Field, Shape, fields};
 
 /// How the column is called that says whose a row is, where there are rows of several assets.
 pub(super) const ASSET: &str = "asset";
@@ -27,13 +27,13 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Rows of one asset, which is known without them.
-    pub(crate) fn of_one(asset: Asset, interval: Interval, all_fields: bool) -> Self {
-        Self { interval, assets: vec![asset], with_asset: false, fields: fields(all_fields) }
+    pub(crate) fn of_one(asset: Asset, interval: Interval, shape: Shape) -> Self {
+        Self { interval, assets: vec![asset], with_asset: false, fields: fields(shape) }
     }
 
     /// Rows of several assets, each of which says whose it is.
-    pub(crate) fn of_several(assets: Vec<Asset>, interval: Interval, all_fields: bool) -> Self {
-        Self { interval, assets, with_asset: true, fields: fields(all_fields) }
+    pub(crate) fn of_several(assets: Vec<Asset>, interval: Interval, shape: Shape) -> Self {
+        Self { interval, assets, with_asset: true, fields: fields(shape) }
     }
 
     /// How the answer is called when it is saved. None of the names needs quoting.

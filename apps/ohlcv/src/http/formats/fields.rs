@@ -53,6 +53,10 @@ static BASIC: [Field; 7] = [
     always("filled", Kind::Flag, |row| Value::Flag(row.filled)),
 ];
 
+/// What derived rows have besides. Filled ones are made of nothing, so they are not complete.
+static DERIVED: [Field; 1] =
+    [always("complete", Kind::Flag, |row| Value::Flag(row.complete.unwrap_or(false)))];
+
 /// What `fields=all` adds.
 static DETAILS: [Field; 4] = [
     detail("quote_volume", Kind::Decimal, |row| of_details(row, |known| Value::Volume(known.quote_volume))),
@@ -77,9 +81,20 @@ fn of_details(row: &Row, value: fn(TradeDetails) -> Value) -> Value {
     row.candle.details().map_or(Value::Unknown, value)
 }
 
+/// Which fields the rows of an answer have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// As with `fields=all`.
+    pub(crate) all_fields: bool,
+    /// Whether they are of another interval than the stored one.
+    pub(crate) derived: bool,
+}
+
 /// The fields of an answer, in their order.
-pub(crate) fn fields(all: bool) -> Vec<&'static Field> {
-    BASIC.iter().chain(DETAILS.iter().take(if all { DETAILS.len() } else { 0 })).collect()
+pub(crate) fn fields(shape: Shape) -> Vec<&'static Field> {
+    let derived: &[Field] = if shape.derived { &DERIVED } else { &[] };
+    let details: &[Field] = if shape.all_fields { &DETAILS } else { &[] };
+    BASIC.iter().chain(derived).chain(details).collect()
 }
 
 impl Value {

@@ -4,16 +4,11 @@ use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
 use bytes::Bytes;
-use ohlcv_domain::{Interval, Row, TimeRange, Timestamp};
+use ohlcv_domain::{Row, TimeRange, Timestamp};
 use ohlcv_usecases::FilledRows;
 
 use super::super::candle_bytes::push_row;
 
-/// The slots that a chunk covers: a page of two years of half-days lies in two or three. Few in tests,
-/// which have to cross them.
-pub(super) const CHUNK_SLOTS: usize = if cfg!(test) { 8 } else { 1_024 };
-/// The memory that a full chunk takes, roughly.
-pub(crate) const BYTES_TYPICAL: u64 = 180 * CHUNK_SLOTS as u64;
 /// A row, its comma included, with small numbers.
 const ROW_BYTES: usize = 192;
 
@@ -35,32 +30,6 @@ pub(super) struct Chunk {
     carried_from: Option<Timestamp>,
     bytes: Bytes,
     places: Vec<Place>,
-}
-
-/// The number of the chunk that an instant falls into.
-pub(super) fn number_of(interval: Interval, at: Timestamp) -> i64 {
-    at.millis().div_euclid(millis_each(interval))
-}
-
-/// The number of the last chunk that begins before an instant.
-pub(super) fn number_before(interval: Interval, end: Timestamp) -> i64 {
-    (end.millis() - 1).div_euclid(millis_each(interval))
-}
-
-/// The time that a chunk covers.
-pub(super) fn time_of(interval: Interval, number: i64) -> TimeRange {
-    let each = millis_each(interval);
-    let at = |number: i64| {
-        let millis = number.saturating_mul(each);
-        let millis = millis.clamp(Timestamp::MIN.millis(), Timestamp::MAX.millis());
-        Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX)
-    };
-    TimeRange::new(at(number), at(number.saturating_add(1))).unwrap_or(TimeRange::ALL)
-}
-
-fn millis_each(interval: Interval) -> i64 {
-    let slots = CHUNK_SLOTS as u128;
-    i64::try_from(interval.longest().as_millis() * slots).unwrap_or(i64::MAX)
 }
 
 impl Chunk {

@@ -1,8 +1,11 @@
 //! Answers out of memory are those of the store, whatever happened since they were kept.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
 
-use ohlcv_domain::{Candle, Cause, Commit, Finding, Grid, Ohlc, SlotRange, Timestamp, gaps};
+use ohlcv_domain::{
+    Candle, Cause, Commit, Finding, Grid, Ohlc, SlotRange, Timestamp, TradeDetails, Volume, gaps,
+};
 use ohlcv_ports::testing::MemoryStore;
 use ohlcv_ports::{CandleStore, MockCandleStore, MockHistory};
 use ohlcv_usecases::{CandlePage, QueryCandles};
@@ -12,6 +15,8 @@ use super::super::candle_bytes::{candle_bytes, framed};
 use super::*;
 
 const SLOTS: i64 = 80;
+/// What half-days make; the stored interval named is the stored one.
+const DERIVED: [Interval; 5] = [Interval::H12, Interval::D1, Interval::D3, Interval::W1, Interval::Mo1];
 
 fn asset() -> Asset {
     "BTC".parse().unwrap()
@@ -22,10 +27,14 @@ fn at(slot: i64) -> Timestamp {
     Grid::new(Interval::H12).step(Timestamp::from_millis(1_600_000_000_000).unwrap(), slot)
 }
 
+/// Of some prices flat, of some without the rest of the kline.
 fn candle(slot: i64, price: u32) -> Candle {
-    let price = format!("{price}.5").parse().unwrap();
-    Candle::new(at(slot), Ohlc { open: price, high: price, low: price, close: price }, "1".parse().unwrap())
-        .unwrap()
+    let volume = if price.is_multiple_of(7) { Volume::ZERO } else { "1".parse().unwrap() };
+    let details = TradeDetails { trades: price, quote_volume: volume, ..TradeDetails::default() };
+    let at_price = format!("{price}.5").parse().unwrap();
+    let prices = Ohlc { open: at_price, high: at_price, low: at_price, close: at_price };
+    let candle = Candle::new(at(slot), prices, volume).unwrap();
+    if price.is_multiple_of(5) { candle } else { candle.with_details(details) }
 }
 
 /// Something that happens to a series, or is asked of it.
@@ -36,12 +45,15 @@ enum Step {
         first: i64,
         prices: Vec<Option<u32>>,
         cause: Cause,
+        /// The listing is found out to have been then.
+        listing: Option<i64>,
     },
     Ask(Ask),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ask {
+    interval: Option<Interval>,
     start: Option<i64>,
     end: Option<i64>,
     limit: u32,
@@ -52,30 +64,48 @@ struct Ask {
 fn step() -> impl Strategy<Value = Step> {
     let prices = proptest::collection::vec(proptest::option::weighted(0.7, 1_u32..40), 1..24);
     let cause = prop_oneof![Just(Cause::SourceEmpty), Just(Cause::Pending), Just(Cause::Failed)];
+    let listing = proptest::option::weighted(0.2, 0..SLOTS);
+    let commit = (0..SLOTS, prices, cause, listing);
     let commit =
-        (0..SLOTS, prices, cause).prop_map(|(first, prices, cause)| Step::Commit { first, prices, cause });
+        commit.prop_map(|(first, prices, cause, listing)| Step::Commit { first, prices, cause, listing });
+    let interval = proptest::option::weighted(0.6, proptest::sample::select(DERIVED.to_vec()));
     let bound = || proptest::option::of(-3..SLOTS + 25);
-    let ask = (bound(), bound(), 1_u32..60, any::<bool>(), any::<bool>());
-    let ask = ask.prop_map(|(start, end, limit, fill, all_fields)| {
-        Step::Ask(Ask { start, end, limit, fill, all_fields })
+    let limit = prop_oneof![1_u32..60, 1_u32..6];
+    let ask = (interval, bound(), bound(), limit, any::<bool>(), any::<bool>());
+    let ask = ask.prop_map(|(interval, start, end, limit, fill, all_fields)| {
+        Step::Ask(Ask { interval, start, end, limit, fill, all_fields })
     });
     prop_oneof![1 => commit, 3 => ask]
 }
 
 async fn commit(store: &dyn CandleStore, first: i64, prices: &[Option<u32>], cause: Cause) {
+    commit_with(store, first, prices, cause, None).await;
+}
+
+async fn commit_with(
+    store: &dyn CandleStore,
+    first: i64,
+    prices: &[Option<u32>],
+    cause: Cause,
+    listing: Option<i64>,
+) {
     let slots = first..first + i64::try_from(prices.len()).unwrap();
     let asked = SlotRange::new(Grid::new(Interval::H12), at(slots.start), at(slots.end)).unwrap();
     let candles: Vec<Candle> =
         slots.zip(prices).filter_map(|(slot, price)| price.map(|price| candle(slot, price))).collect();
     let holes = gaps(asked, candles.iter().map(Candle::open_time));
     let findings = holes.map(|hole| Finding { range: hole.time(), cause, detail: String::new() }).collect();
-    let commit = Commit::new(asset(), asked, candles, findings, at(500)).unwrap();
+    let mut commit = Commit::new(asset(), asked, candles, findings, at(500)).unwrap();
+    if let Some(listing) = listing {
+        commit = commit.with_listing(at(listing));
+    }
     store.apply(commit).await.unwrap();
 }
 
 fn query(ask: Ask) -> CandleQuery {
     CandleQuery {
         asset: asset(),
+        interval: ask.interval,
         start: ask.start.map(at),
         end: ask.end.map(at),
         limit: NonZeroU32::new(ask.limit).unwrap(),
@@ -93,8 +123,8 @@ fn prepared(source: ReadSeries, bytes_max: u64) -> PreparedCandles {
     PreparedCandles::new(source, bytes_max, Arc::new(Admission::new(8)))
 }
 
-fn bytes(page: &PreparedPage) -> Vec<u8> {
-    framed(asset(), Interval::H12, page.rows.clone(), page.count).concat()
+fn bytes(page: &PreparedPage, interval: Interval) -> Vec<u8> {
+    framed(asset(), interval, page.rows.clone(), page.count).concat()
 }
 
 /// Asks both ways; the answers have to be the same to the byte.
@@ -104,8 +134,9 @@ async fn compare(prepared: &PreparedCandles, plain: &QueryCandles, ask: Ask) -> 
     match plain.run(query).await {
         Ok(CandlePage { rows, next, prev }) => {
             let kept = kept.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
-            let expected = candle_bytes(asset(), Interval::H12, &rows, ask.all_fields);
-            let (kept_bytes, expected) = (bytes(&kept), expected);
+            let interval = plain.interval(&query);
+            let expected = candle_bytes(asset(), interval, &rows, ask.all_fields);
+            let kept_bytes = bytes(&kept, interval);
             prop_assert_eq!(
                 String::from_utf8(kept_bytes).unwrap(),
                 String::from_utf8(expected).unwrap(),
@@ -141,7 +172,9 @@ proptest! {
             let (kept, plain) = (prepared(source.clone(), bytes_max), QueryCandles::new(source));
             for step in steps {
                 match step {
-                    Step::Commit { first, prices, cause } => commit(store.as_ref(), first, &prices, cause).await,
+                    Step::Commit { first, prices, cause, listing } => {
+                        commit_with(store.as_ref(), first, &prices, cause, listing).await;
+                    }
                     Step::Ask(ask) => compare(&kept, &plain, ask).await?,
                 }
             }
@@ -166,7 +199,8 @@ fn counted(store: &Arc<MemoryStore>, rows: &Arc<AtomicU64>) -> MockCandleStore {
     mock
 }
 
-const YEAR: Ask = Ask { start: Some(0), end: Some(SLOTS), limit: 1_000, fill: true, all_fields: false };
+const YEAR: Ask =
+    Ask { interval: None, start: Some(0), end: Some(SLOTS), limit: 1_000, fill: true, all_fields: false };
 
 #[tokio::test]
 async fn a_repeated_read_touches_no_rows_and_a_change_only_its_own() {
@@ -190,4 +224,31 @@ async fn a_repeated_read_touches_no_rows_and_a_change_only_its_own() {
     let (_, read_rows, _) = read().await;
     assert_eq!(read_rows, 1, "a candle in the middle, and the hole behind it carries its close");
     assert_eq!(read().await.1, 0);
+}
+
+#[tokio::test]
+async fn of_derived_rows_a_change_touches_its_own_row_alone() {
+    let store = Arc::new(MemoryStore::new());
+    let all: Vec<Option<u32>> = (0..60).map(|slot| Some(slot + 1)).collect();
+    commit(store.as_ref(), 0, &all, Cause::SourceEmpty).await;
+    let rows = Arc::new(AtomicU64::new(0));
+    let kept = prepared(source(Arc::new(counted(&store, &rows)), &store), 1 << 20);
+    for fill in [false, true] {
+        let read = async || {
+            rows.store(0, Ordering::Relaxed);
+            let days = Ask { interval: Some(Interval::D1), fill, ..YEAR };
+            let page = kept.page(&query(days), false).await.unwrap();
+            (page.count, rows.load(Ordering::Relaxed))
+        };
+        let (count, _) = read().await;
+        assert_eq!(read().await, (count, 0), "nothing has changed");
+        commit(store.as_ref(), 21, &[Some(70 + u32::from(fill))], Cause::Pending).await;
+        assert_eq!(read().await, (count, 2), "both halves of one day");
+        // The second half of a day, then the first of the next one.
+        let next = if fill { 62 } else { 60 };
+        commit(store.as_ref(), next, &[Some(99)], Cause::Pending).await;
+        assert_eq!(read().await, (count + 1, 2), "a day that has closed is read");
+        commit(store.as_ref(), next + 1, &[Some(98)], Cause::Pending).await;
+        assert_eq!(read().await, (count + 1, 0), "an open one is not");
+    }
 }

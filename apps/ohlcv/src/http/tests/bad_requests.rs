@@ -9,7 +9,9 @@ const LIMITS: &str = "whole numbers from 1 to 10000";
 const TIMES: &str = "RFC 3339 times such as 2024-11-01T00:00:00Z";
 const SECONDS: &str = "milliseconds since 1970, not seconds";
 const NAMES: &str = "names of 1 to 20 letters A-Z and digits";
-const ALL: &str = "allowed are start, end, limit, fill, fields, as_of, format";
+const ALL: &str = "allowed are interval, start, end, limit, fill, fields, as_of, format";
+const INTERVALS: &str = "allowed are 1s, 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, 3d, 1w, 1M";
+const DERIVED: &str = "allowed are 12h, 1d, 3d, 1w, 1M";
 const HEX: &str = "% only before two hexadecimal digits";
 
 const CASES: &[Case] = &[
@@ -91,6 +93,11 @@ const CASES: &[Case] = &[
         ["format is \"CSV\"", "allowed are json, columns"],
     ),
     ("/api/v1/ohlcv/BTC?format=", 400, "bad_parameter", ["format is \"\"", "allowed are json, columns"]),
+    ("/api/v1/ohlcv/BTC?interval=1D", 400, "bad_parameter", ["interval is \"1D\"", INTERVALS]),
+    ("/api/v1/ohlcv/BTC?interval=24h", 400, "bad_parameter", ["interval is \"24h\"", INTERVALS]),
+    ("/api/v1/ohlcv/BTC?interval=", 400, "bad_parameter", ["interval is \"\"", INTERVALS]),
+    ("/api/v1/ohlcv/BTC?interval=1h", 422, "indivisible_interval", ["interval is \"1h\"", DERIVED]),
+    ("/api/v1/ohlcv/BTC?interval=8h", 422, "indivisible_interval", ["interval is \"8h\"", DERIVED]),
     ("/api/v1/ohlcv/BTC-USD", 400, "bad_parameter", ["asset is \"BTC-USD\"", NAMES]),
     ("/api/v1/ohlcv/BTC%2FUSDT", 400, "bad_parameter", ["asset is \"BTC/USDT\"", NAMES]),
     ("/api/v1/ohlcv/A23456789012345678901", 400, "bad_parameter", ["\"A23456789012345678901\"", NAMES]),
@@ -102,7 +109,7 @@ const CASES: &[Case] = &[
     ("/api/v1/ohlcv/BTC?start=%E2%28", 400, "malformed_url", ["start=%E2%28", "allowed is UTF-8"]),
     ("/api/v1/ohlcv/BTC?limt=5", 400, "unknown_parameter", ["\"limt\"", ALL]),
     ("/api/v1/ohlcv/BTC?Limit=5", 400, "unknown_parameter", ["\"Limit\"", ALL]),
-    ("/api/v1/ohlcv/BTC?interval=1d", 400, "unknown_parameter", ["\"interval\"", ALL]),
+    ("/api/v1/ohlcv/BTC?Interval=1d", 400, "unknown_parameter", ["\"Interval\"", ALL]),
     ("/api/v1/ohlcv/BTC?from=2024-11-01T00:00:00Z", 400, "unknown_parameter", ["\"from\"", ALL]),
     ("/api/v1/ohlcv/BTC?limit=5&asset=ETH", 400, "unknown_parameter", ["\"asset\"", ALL]),
     ("/api/v1/ohlcv/BTC?=5", 400, "unknown_parameter", ["\"\"", ALL]),

@@ -97,7 +97,7 @@ fn parameters_are_documented_with_their_bounds() {
         parameters.iter().find(|parameter| parameter["name"] == name).unwrap().clone()
     };
     assert_eq!(parameter("asset")["required"], true);
-    for name in ["start", "end", "limit", "fill", "fields", "as_of", "format"] {
+    for name in ["interval", "start", "end", "limit", "fill", "fields", "as_of", "format"] {
         assert_eq!(parameter(name)["required"], false, "{name}");
         assert!(parameter(name)["description"].is_string(), "{name}");
     }
@@ -107,6 +107,7 @@ fn parameters_are_documented_with_their_bounds() {
     assert_eq!(parameter("start")["schema"]["oneOf"][0]["format"], "date-time");
     assert_eq!(parameter("start")["schema"]["oneOf"][1]["type"], "integer");
     assert_eq!(parameter("fill")["schema"]["type"], "boolean");
+    assert_eq!(parameter("interval")["schema"]["enum"].as_array().unwrap().len(), 16);
     assert_eq!(parameter("fields")["schema"]["enum"], serde_json::json!(["all"]));
     assert!(operation["responses"].get("404").is_some() && operation["responses"].get("422").is_some());
     assert!(operation["responses"]["200"]["headers"].get("Link").is_some());
@@ -121,7 +122,7 @@ fn parameters_are_documented_with_their_bounds() {
 async fn bodies_have_the_documented_fields() {
     let document = document();
     let client = example_client().await;
-    let candles = get(&client, "/api/v1/ohlcv/BTC?fields=all").await.json();
+    let candles = get(&client, "/api/v1/ohlcv/BTC?fields=all&interval=1d").await.json();
     assert_eq!(keys(&candles), properties(&document, "Candles"));
     assert_eq!(keys(&candles["data"][0]), properties(&document, "Candle"));
     let columns = get(&client, "/api/v1/ohlcv/BTC?fields=all&format=columns").await.json();

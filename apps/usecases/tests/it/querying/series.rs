@@ -122,7 +122,15 @@ pub(crate) fn ask(
     limit: u32,
     fill: bool,
 ) -> CandleQuery {
-    CandleQuery { asset, start, end, limit: NonZeroU32::new(limit).unwrap(), fill, as_of: None }
+    CandleQuery {
+        asset,
+        interval: None,
+        start,
+        end,
+        limit: NonZeroU32::new(limit).unwrap(),
+        fill,
+        as_of: None,
+    }
 }
 
 /// What makes the slots of a series what their letters say.
