@@ -4,8 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ohlcv_ports::StoreError;
 use poem::endpoint::BoxEndpoint;
-use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::middleware::CatchPanic;
 use poem::{Addr, EndpointExt, IntoResponse, Request, Response};
 use tracing::Instrument;
@@ -20,6 +21,7 @@ use super::problem::{Problem, render, shortened};
 use super::repeats::Repeats;
 use super::request_id::{self, request_id};
 use super::routes::{Endpoint, Routes};
+use super::visit::Visit;
 
 /// The longest that a client is kept waiting for an answer. The store gives up earlier by itself.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -50,6 +52,24 @@ pub(crate) struct Gates {
     pub(crate) cors: CorsOrigins,
 }
 
+/// What of a request shapes its answer, whatever it asks for.
+struct Asked<'a> {
+    visit: Visit<'a>,
+    endpoint: Option<&'a Endpoint>,
+    cors: HeaderMap,
+    coding: Option<Coding>,
+    known: Vec<HeaderValue>,
+    head_only: bool,
+    told: Option<Told>,
+}
+
+/// What the log says of a request.
+struct Told {
+    method: Method,
+    path: String,
+    client: String,
+}
+
 impl Edge {
     pub(crate) fn new(
         inner: impl poem::Endpoint + 'static,
@@ -61,67 +81,78 @@ impl Edge {
         Self { inner, routes, gates, kept }
     }
 
-    /// The whole answer, counted and logged.
-    async fn visit(&self, mut request: Request) -> Response {
-        let method = request.method().clone();
-        // Put together only where somebody reads it.
-        let told = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (shortened(request.uri().path()), client(&request)));
+    /// What of a request shapes its answer, whatever it asks for.
+    fn asked(&self, request: &Request) -> Asked<'_> {
+        let headers = request.headers();
         let endpoint = self.routes.at(request.uri().path());
-        let visit = self.routes.visits(endpoint).begin(&method);
-        let cors = self.gates.cors.headers(request.headers());
-        let coding = Coding::wanted(request.headers());
-        let known = known_tags(request.headers());
-        let head_only = method == Method::HEAD;
-        if head_only {
+        Asked {
+            visit: self.routes.visits(endpoint).begin(request.method()),
+            endpoint,
+            cors: self.gates.cors.headers(headers),
+            coding: Coding::wanted(headers),
+            known: known_tags(headers),
+            head_only: request.method() == Method::HEAD,
+            // Put together only where somebody reads it.
+            told: tracing::enabled!(tracing::Level::DEBUG).then(|| Told {
+                method: request.method().clone(),
+                path: shortened(request.uri().path()),
+                client: client(request),
+            }),
+        }
+    }
+
+    /// The answer that was given before, if it is still the right one. To learn that takes no longer
+    /// than the store's own limit.
+    async fn again(&self, request: &Request) -> Option<Result<Response, StoreError>> {
+        self.kept.repeats.as_ref()?.again(request).await
+    }
+
+    /// A new answer, within the time that a client is kept waiting.
+    async fn anew(&self, mut request: Request, asked: &Asked<'_>) -> Response {
+        if asked.head_only {
             request.set_method(Method::GET);
         }
-        let mut response = match tokio::time::timeout(ANSWER_TIME_MAX, self.answer(request, endpoint)).await {
-            Ok(response) => response,
+        if let Some(response) = self.gates.cors.preflight(&request) {
+            return response;
+        }
+        let uri = request.uri().clone();
+        let handled = tokio::time::timeout(ANSWER_TIME_MAX, self.handle(request, asked.endpoint)).await;
+        let mut response = match handled {
+            Ok(handled) => handled.unwrap_or_else(render),
             Err(_) => {
                 tracing::warn!(waited = ?ANSWER_TIME_MAX, "a request was given up");
                 Problem::unavailable("the answer took too long: try again a little later").into_response()
             }
         };
-        for (name, value) in &cors {
+        if let Some(repeats) = &self.kept.repeats {
+            repeats.keep(&uri, &mut response);
+        }
+        response
+    }
+
+    /// The answer as it is sent to this client, counted and logged.
+    async fn sent(&self, asked: Asked<'_>, mut response: Response) -> Response {
+        for (name, value) in &asked.cors {
             // Beside what is said already: an answer may vary by more than its origin.
             response.headers_mut().append(name.clone(), value.clone());
         }
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let response = unless_known(&known, response);
+        let response = unless_known(&asked.known, response);
         // A body that it works on is whole in memory, so this waits for nothing but its turn.
-        let (mut response, bytes) = self.kept.compression.coded(response, coding).await;
-        if head_only && response.status() != StatusCode::NOT_MODIFIED {
+        let (mut response, bytes) = self.kept.compression.coded(response, asked.coding).await;
+        if asked.head_only && response.status() != StatusCode::NOT_MODIFIED {
             drop(response.take_body());
             if let Some(bytes) = bytes {
                 response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
             }
         }
         let status = response.status();
-        let took = visit.answered(status);
-        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let status = status.as_u16();
-        if let Some((path, client)) = told {
+        let took = asked.visit.answered(status);
+        if let Some(Told { method, path, client }) = asked.told {
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let status = status.as_u16();
             tracing::debug!(%method, path, status, duration_ms, bytes, client, "answered");
         }
-        response
-    }
-
-    /// The answer that was given before, if it is still the right one; else a new one.
-    async fn answer(&self, request: Request, endpoint: Option<&Endpoint>) -> Response {
-        if let Some(response) = self.gates.cors.preflight(&request) {
-            return response;
-        }
-        // In boxes, so that repeated answers do not carry the room for this along.
-        let Some(repeats) = &self.kept.repeats else {
-            return Box::pin(self.handle(request, endpoint)).await.unwrap_or_else(render);
-        };
-        if let Some(response) = repeats.again(&request).await {
-            return response;
-        }
-        let uri = request.uri().clone();
-        let mut response = Box::pin(self.handle(request, endpoint)).await.unwrap_or_else(render);
-        repeats.keep(&uri, &mut response);
         response
     }
 
@@ -141,9 +172,25 @@ impl poem::Endpoint for Edge {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let id = request_id(request.headers());
-        // At the highest level, so that no line about the request lacks it.
-        let span = tracing::error_span!("request", %id);
-        let mut response = self.visit(request).instrument(span).await;
+        let asked = self.asked(&request);
+        let again = self.again(&request).await;
+        let mut response = match again {
+            // Nothing is logged of these, and a span costs a good part of what they do.
+            Some(Ok(again)) if asked.told.is_none() => self.sent(asked, again).await,
+            again => {
+                // At the highest level, so that no line about the request lacks it.
+                let span = tracing::error_span!("request", %id);
+                let answer = async {
+                    let response = match again {
+                        Some(again) => again.unwrap_or_else(|error| Problem::from(error).into_response()),
+                        None => self.anew(request, &asked).await,
+                    };
+                    self.sent(asked, response).await
+                };
+                // In a box, so that repeated answers do not carry the room for this along.
+                Box::pin(answer.instrument(span)).await
+            }
+        };
         // Holds: it is ASCII.
         if let Ok(id) = HeaderValue::try_from(id) {
             response.headers_mut().insert(request_id::HEADER, id);

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ohlcv_domain::Head;
+use ohlcv_ports::StoreError;
 use ohlcv_usecases::{QueryError, ReadSeries};
 use poem::http::{HeaderMap, Method, StatusCode, Uri};
-use poem::{IntoResponse, Request, Response};
+use poem::{Request, Response};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::formats::Format;
 use super::pieces::body_of;
 use super::prepared::CHUNK_BYTES_TYPICAL;
-use super::problem::Problem;
 
 /// What an answer was made of. A response that carries it can be given again to whoever asks for the
 /// same URL, as long as the head of its series is the same.
@@ -47,6 +47,8 @@ impl Weighter<Box<str>, Arc<Repeat>> for RepeatBytes {
 
 /// What an answer takes besides its body: the index, headers, its place in the cache.
 const OVERHEAD_BYTES: u64 = 512;
+/// How many headers an answer is sent with.
+const HEADERS_USUAL: usize = 12;
 /// The size of a usual answer, with everything.
 const BYTES_TYPICAL: u64 = 4 * 1024;
 
@@ -65,7 +67,10 @@ impl Repeats {
     }
 
     /// The same answer again, if it is still the right one.
-    pub(crate) async fn again(&self, request: &Request) -> Option<Response> {
+    ///
+    /// # Errors
+    /// [`StoreError`]. Asked once more the store would say the same, only later.
+    pub(crate) async fn again(&self, request: &Request) -> Option<Result<Response, StoreError>> {
         if *request.method() != Method::GET {
             return None;
         }
@@ -76,20 +81,21 @@ impl Repeats {
         }
         match self.series.head(repeat.made.head.asset).await {
             Ok(head) if head == Some(repeat.made.head) => {}
-            // Asked once more it would say the same, only later.
-            Err(QueryError::Store(error)) => return Some(Problem::from(error).into_response()),
+            Err(QueryError::Store(error)) => return Some(Err(error)),
             _ => return None,
         }
         let mut response = Response::builder().body(body_of(repeat.made.pieces.clone()));
         *response.headers_mut() = repeat.headers.clone();
-        Some(response)
+        Some(Ok(response))
     }
 
     /// Keeps an answer, if it can be given again.
     pub(crate) fn keep(&self, uri: &Uri, response: &mut Response) {
         let made = response.extensions_mut().remove::<Repeatable>();
         if let Some(made) = made.filter(|_| response.status() == StatusCode::OK) {
-            let headers = response.headers().clone();
+            // With room for those that every answer gets.
+            let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
+            headers.extend(response.headers().clone());
             self.answers.insert(url(uri).into(), Arc::new(Repeat { made, headers }));
         }
     }
