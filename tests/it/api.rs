@@ -89,7 +89,7 @@ async fn filled_rows_are_marked_and_carry_the_last_real_close(backend: Backend) 
 
 async fn careless_requests_get_the_right_status_and_say_what_was_wrong(backend: Backend) {
     let (service, _database) = with_holes(backend).await;
-    let cases: [(&str, u16, &str); 39] = [
+    let cases: [(&str, u16, &str); 40] = [
         ("/api/v1/ohlcv/BTC?limit=0", 400, "0"),
         ("/api/v1/ohlcv/BTC?limit=10001", 400, "10000"),
         ("/api/v1/ohlcv/BTC?limit=-1", 400, "-1"),

@@ -7,7 +7,7 @@ use ohlcv_domain::{Asset, Candle, Grid, Head, Interval, TimeRange, Timestamp};
 use ohlcv_ports::{MockCandleStore, MockCoverage, MockHistory, StoreError, Take};
 use ohlcv_usecases::{CandleQuery, QueryCandles, ReadSeries};
 
-use super::super::formats::{Format, Layout};
+use super::super::formats::{Format, Layout, Shape};
 use super::*;
 
 const ROWS_PER_PAGE: u32 = 10;
@@ -59,6 +59,7 @@ where
     let series = ReadSeries::new(Arc::new(store), Arc::new(coverage), history, Interval::H1, vec![btc()]);
     let query = CandleQuery {
         asset: btc(),
+        interval: None,
         start: None,
         end: None,
         limit: NonZeroU32::new(ROWS_PER_PAGE).unwrap(),
@@ -80,7 +81,12 @@ async fn begun(streams: &RowStreams, pages: VecDeque<RowPages>) -> Result<Body, 
 }
 
 fn csv() -> Encoder {
-    Encoder::begin(Format::Csv, Layout::of_one(btc(), Interval::H1, false)).unwrap().unwrap()
+    Encoder::begin(
+        Format::Csv,
+        Layout::of_one(btc(), Interval::H1, Shape { all_fields: false, derived: false }),
+    )
+    .unwrap()
+    .unwrap()
 }
 
 /// The next part, or that the answer was broken off.

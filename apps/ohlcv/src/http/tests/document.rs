@@ -125,7 +125,7 @@ async fn bodies_have_the_documented_fields() {
     let candles = get(&client, "/api/v1/ohlcv/BTC?fields=all&interval=1d").await.json();
     assert_eq!(keys(&candles), properties(&document, "Candles"));
     assert_eq!(keys(&candles["data"][0]), properties(&document, "Candle"));
-    let columns = get(&client, "/api/v1/ohlcv/BTC?fields=all&format=columns").await.json();
+    let columns = get(&client, "/api/v1/ohlcv/BTC?fields=all&interval=1d&format=columns").await.json();
     assert_eq!(keys(&columns), properties(&document, "CandleColumns"));
     assert_eq!(keys(&columns["data"]), properties(&document, "Columns"));
     let several = get(&client, "/api/v1/ohlcv?assets=BTC").await.json();

@@ -126,13 +126,15 @@ async fn every_format_has_the_same_rows() {
         "start=0&fill=true",
         "start=0&fields=all",
         "start=0&fill=true&fields=all&end=2024-11-07T00:00:00Z",
+        "start=0&interval=1d&fill=true&fields=all",
     ] {
+        let interval = if options.contains("interval") { "1d" } else { "12h" };
         let url = format!("{URL}?{options}&format=");
         let json = get(&client, &format!("{url}json")).await;
         let expected = of_objects(&json.rows());
         assert!(expected.len() > 2 * STREAM_PAGE_ROWS as usize, "several pages");
         let columns = get(&client, &format!("{url}columns")).await.json();
-        assert_eq!((&columns["asset"], &columns["interval"]), (&"BTC".into(), &"12h".into()));
+        assert_eq!((&columns["asset"], &columns["interval"]), (&"BTC".into(), &interval.into()));
         assert_eq!(columns["count"], expected.len());
         assert_eq!(of_columns(&columns["data"]), expected, "{options}");
         assert_eq!(of_lines(&get(&client, &format!("{url}ndjson")).await.text), expected, "{options}");

@@ -15,9 +15,16 @@ fn one<'a>(json: &'a Value, at: usize, name: &str) -> &'a Value {
 #[tokio::test]
 async fn each_asset_has_the_rows_that_it_has_alone() {
     let client = example_client().await;
-    for options in ["", "&fill=true", "&fields=all&start=0&limit=4", "&end=2024-11-05T00:00:00Z&limit=3"] {
+    for options in [
+        "",
+        "&fill=true",
+        "&fields=all&start=0&limit=4",
+        "&end=2024-11-05T00:00:00Z&limit=3",
+        "&interval=1d&fill=true&start=0&limit=4",
+    ] {
+        let interval = if options.contains("interval") { "1d" } else { "12h" };
         let json = get(&client, &format!("/api/v1/ohlcv?assets=doge,btc,ETH{options}")).await.json();
-        assert_eq!(json["interval"], "12h");
+        assert_eq!(json["interval"], interval);
         let mut count = 0;
         for (at, name) in ["DOGE", "BTC", "ETH"].into_iter().enumerate() {
             let options = options.replacen('&', "?", 1);
