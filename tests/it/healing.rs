@@ -15,6 +15,7 @@ ohlcv_tests::on_each_database!(
     rows_deleted_by_hand_are_back_after_a_scheduler_starts,
     rows_put_in_by_hand_close_their_holes,
     a_scheduled_run_does_not_read_what_is_stored,
+    a_row_that_cannot_be_read_spoils_only_the_answers_that_hold_it,
 );
 
 /// Deletes rows here and there: the first, the last, one, and a run of them.
@@ -102,4 +103,31 @@ async fn a_scheduled_run_does_not_read_what_is_stored(backend: Backend) {
     market.exchange.clear_requests();
     service.catch_up().await;
     assert_eq!(market.exchange.klines_requests().len(), 0, "catching up relies on the ledger");
+}
+
+async fn a_row_that_cannot_be_read_spoils_only_the_answers_that_hold_it(backend: Backend) {
+    let market = Market::new(HALF_DAY, &["BTC"], NOON, 200).await;
+    let database = TestDatabase::new(backend).await;
+    let service = market.service(&database, &[("INITIAL_BACKFILL_DAYS", "95")]).await;
+    service.backfill().await;
+    // Neither is a number: text on the one, NaN on the other.
+    let (nonsense, time) = match backend {
+        Backend::Sqlite => ("lots", "1729555200000"),
+        Backend::Postgres => ("NaN", "TIMESTAMPTZ '2024-10-22T00:00:00Z'"),
+    };
+    let spoil = format!("UPDATE spot_ohlcv SET close = '{nonsense}' WHERE timestamp = {time}");
+    assert_eq!(database.execute(&spoil).await, 1);
+    // What is kept in memory is read in larger pieces than these.
+    for (range, rows) in [
+        ("start=2024-10-20T00:00:00Z&end=2024-10-22T00:00:00Z", 4),
+        ("start=2024-10-22T12:00:00Z&end=2024-10-24T00:00:00Z&fill=true", 3),
+        ("assets=BTC&start=2024-10-22T12:00:00Z&end=2024-10-24T00:00:00Z", 3),
+    ] {
+        let path = if range.starts_with("assets") { "/api/v1/ohlcv" } else { "/api/v1/ohlcv/BTC" };
+        let answer = service.get(&format!("{path}?{range}")).await;
+        assert_eq!(answer.status, 200, "{range}: {}", answer.text);
+        assert_eq!(answer.text.matches("\"timestamp\"").count(), rows, "{range}: {}", answer.text);
+    }
+    let answer = service.get("/api/v1/ohlcv/BTC?start=2024-10-22T00:00:00Z&end=2024-10-23T00:00:00Z").await;
+    assert_eq!(answer.status, 500, "{}", answer.text);
 }

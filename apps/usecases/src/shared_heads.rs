@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 const ASSETS_PER_QUESTION_MAX: usize = 100;
 
 /// How many questions are under way at once: while one is answered, those who had the other's answer go
-/// on.
+/// on. The second one waits until it serves as many readers as the first: under load few large questions cost
+/// the database and this process less than many small ones, and no reader waits longer than for the first
+/// one's end.
 const QUESTIONS_AT_ONCE_MAX: usize = 2;
 
 /// Tells where a series stands, with one question to the store for all who ask at the same time.
@@ -31,6 +33,8 @@ struct Queue {
     // A task is about to take those who wait.
     gathering: bool,
     under_way: usize,
+    // The readers whom the questions under way serve.
+    served: usize,
 }
 
 #[derive(Debug)]
@@ -42,7 +46,10 @@ struct Waiting {
 impl Queue {
     /// Whether a task has to be begun for those who wait.
     fn begin(&mut self) -> bool {
-        let begin = !self.waiting.is_empty() && !self.gathering && self.under_way < QUESTIONS_AT_ONCE_MAX;
+        let begin = !self.waiting.is_empty()
+            && !self.gathering
+            && self.under_way < QUESTIONS_AT_ONCE_MAX
+            && self.waiting.len() >= self.served;
         self.gathering |= begin;
         begin
     }
@@ -62,7 +69,10 @@ impl Queue {
 }
 
 /// A question that is under way, also if it comes to a bad end.
-struct UnderWay<'a>(&'a Mutex<Queue>);
+struct UnderWay<'a> {
+    queue: &'a Mutex<Queue>,
+    served: usize,
+}
 
 impl<'a> UnderWay<'a> {
     /// Takes those whom it answers.
@@ -71,15 +81,18 @@ impl<'a> UnderWay<'a> {
         locked.gathering = false;
         locked.under_way += 1;
         let asked = locked.take();
+        let served = asked.values().map(Vec::len).sum();
+        locked.served += served;
         drop(locked);
-        (Self(queue), asked)
+        (Self { queue, served }, asked)
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let mut queue = lock(self.0);
+        let mut queue = lock(self.queue);
         queue.under_way -= 1;
+        queue.served -= self.served;
         if std::thread::panicking() {
             // Nobody else may come to ask for these.
             queue.waiting.clear();

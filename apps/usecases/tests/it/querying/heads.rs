@@ -106,6 +106,32 @@ async fn who_asks_after_a_write_hears_of_it_though_a_question_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_question_is_asked_beside_the_first_once_it_serves_as_many_readers() {
+    let (asked, reader) = slow();
+    let questions = || asked.questions.load(Ordering::SeqCst);
+    let several = |readers: usize| {
+        let reader = reader.clone();
+        tokio::spawn(async move {
+            futures::future::join_all((0..readers).map(|_| reader.head(btc()))).await;
+        })
+    };
+    let moment = ANSWER_TIME / 10;
+    let first = several(10);
+    tokio::time::sleep(moment).await;
+    let few = several(9);
+    tokio::time::sleep(moment).await;
+    assert_eq!(questions(), 1, "nine readers wait for the end of a question that serves ten");
+    let one_more = several(1);
+    tokio::time::sleep(moment).await;
+    assert_eq!(questions(), 2);
+    let last = several(1);
+    for readers in [first, few, one_more, last] {
+        readers.await.unwrap();
+    }
+    assert_eq!(questions(), 3, "whoever is left is asked for when a question ends");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_goes_away_takes_the_answer_from_nobody() {
     let (asked, reader) = slow();
     let gone = tokio::time::timeout(ANSWER_TIME / 2, reader.head(btc()));
