@@ -122,7 +122,9 @@ ohlcv_tests::with_python! {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn a_client_that_openapi_python_client_generates_can_call_every_operation() {
             let served = Served::start().await;
-            let called = tokio::task::block_in_place(|| run_python("clients.py", &[&served.url, KEY]));
+            let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+            let arguments = [&served.url, KEY, readme.to_str().unwrap()];
+            let called = tokio::task::block_in_place(|| run_python("clients.py", &arguments));
             assert_eq!(called.trim(), format!("{} operations called", documented().len()));
         }
 

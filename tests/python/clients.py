@@ -1,10 +1,12 @@
 """Makes a Python client out of the OpenAPI document of a service, and calls every operation with it.
 
-Arguments: the service's address, one of its keys. BTC has a hole and a revision there.
+Arguments: the service's address, one of its keys, the path of README.md, whose lines about the client are run as well. BTC has
+a hole and a revision there.
 """
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-ADDRESS, KEY = sys.argv[1:]
+ADDRESS, KEY, README = sys.argv[1:]
 WEEK_AGO = datetime.now(timezone.utc) - timedelta(days=7)
 
 # Every operation in the order in which it is called: its name, what it is asked with, what its answer has to
@@ -47,12 +49,12 @@ def generated(document, folder):
     # It is not looked at by people, so nothing needs to be done about its looks.
     (folder / "config.json").write_text('{"post_hooks": []}', encoding="utf-8")
     generate = [sys.executable, "-I", "-m", "openapi_python_client", "generate", "--fail-on-warning"]
-    where = ["--path", "openapi.json", "--config", "config.json", "--meta", "none", "--output-path", "client"]
+    where = ["--path", "openapi.json", "--config", "config.json", "--meta", "none", "--output-path", "ohlcv_client"]
     done = subprocess.run(generate + where, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     sys.path.insert(0, str(folder))
-    files = (folder / "client" / "api").glob("*/[a-z]*.py")
-    return {file.stem: importlib.import_module(f"client.api.{file.parent.name}.{file.stem}") for file in files}
+    files = (folder / "ohlcv_client" / "api").glob("*/[a-z]*.py")
+    return {file.stem: importlib.import_module(f"ohlcv_client.api.{file.parent.name}.{file.stem}") for file in files}
 
 
 with urllib.request.urlopen(f"{ADDRESS}/openapi.json") as answer:
@@ -64,8 +66,8 @@ with tempfile.TemporaryDirectory() as folder:
     names = {operation["operationId"] for operation in operations}
     assert set(modules) == names, f"generated are {sorted(modules)}, not {sorted(names)}"
     assert {name.split(".")[0] for name, *_ in CALLS} == names, "CALLS has a call for every operation"
-    from client import AuthenticatedClient
-    from client.models import FetchRequest
+    from ohlcv_client import AuthenticatedClient
+    from ohlcv_client.models import FetchRequest
 
     service = AuthenticatedClient(ADDRESS, token=KEY, prefix="", auth_header_name="X-API-KEY")
     for name, asked, is_right in CALLS:
@@ -74,4 +76,10 @@ with tempfile.TemporaryDirectory() as folder:
             asked["body"] = FetchRequest.from_dict(asked["body"])
         answer = SEEN[name] = modules[name.split(".")[0]].sync(client=service, **asked)
         assert is_right(answer), f"{name} {asked}: {answer}"
+    # The lines of README.md, as they stand there.
+    readme = Path(README).read_text(encoding="utf-8")
+    snippet = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "ohlcv_client" in block)
+    names_in_it = {}
+    exec(snippet.replace("http://127.0.0.1:8000", ADDRESS).replace("API_KEY", KEY), names_in_it)
+    assert names_in_it["candles"].count == 14, names_in_it["candles"]
 print(f"{len(names)} operations called")
