@@ -37,10 +37,15 @@ CALLS = [
     ("trigger_fetch", {"body": {"assets": ["ETH"]}, "idempotency_key": "once"}, lambda it: it.assets == ["ETH"]),
     ("list_jobs", {"limit": 5}, lambda it: SEEN["trigger_fetch"].job_id in [job.job_id for job in it.jobs]),
     ("get_job", {"job_id": lambda: SEEN["trigger_fetch"].job_id}, lambda it: it.progress.percent <= 100),
-    # It may have ended before.
-    ("cancel_job", {"job_id": lambda: SEEN["trigger_fetch"].job_id}, lambda it: "job" in repr(it).lower()),
+    ("cancel_job", {"job_id": lambda: SEEN["trigger_fetch"].job_id}, lambda it: is_cancelled(it)),
 ]
 SEEN = {}
+
+
+def is_cancelled(answer):
+    """Whether the job is the one that was cancelled, or had ended before."""
+    problem = getattr(answer, "code", None)
+    return problem.value == "job_ended" if problem else answer.job_id == SEEN["trigger_fetch"].job_id
 
 
 def generated(document, folder):

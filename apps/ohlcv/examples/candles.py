@@ -8,7 +8,8 @@ import sys
 import urllib.request
 from decimal import Decimal
 
-asset, address = (sys.argv[1:] + ["BTC", "http://127.0.0.1:8000"][len(sys.argv) - 1 :])[:2]
+asset = sys.argv[1] if len(sys.argv) > 1 else "BTC"
+address = sys.argv[2] if len(sys.argv) > 2 else "http://127.0.0.1:8000"
 url = f"{address}/api/v1/ohlcv/{asset}?format=ndjson&fill=true"
 low, high, candles, filled = Decimal("Infinity"), Decimal(0), 0, 0
 with urllib.request.urlopen(url) as lines:

@@ -21,13 +21,11 @@ def get(path):
 assets = [row["asset"] for row in json.loads(get("/api/v1/assets"))["assets"] if row["total_candles"]]
 frame = pl.read_ipc_stream(get(f"/api/v1/ohlcv?assets={','.join(assets)}&interval=1d&format=arrow"))
 
-# Exact as long as they are decimals: what was traded, in units of the quote asset.
-worth = frame.group_by("asset", maintain_order=True).agg(
-    days=pl.len(), last=pl.col("close").last(), holes=(~pl.col("complete")).sum()
-)
-print(worth)
+# Prices are decimals, exact to the last digit; a day of which candles are missing is not complete.
+incomplete = (~pl.col("complete")).sum().alias("incomplete")
+print(frame.group_by("asset", maintain_order=True).agg(pl.len().alias("days"), pl.col("close").last(), incomplete))
 
-# A day as a line and an asset as a column; statistics are no sums of money, so floats will do.
+# A day as a line and an asset as a column; statistics are no amounts, so floats will do.
 closes = frame.pivot("asset", index="timestamp", values="close").sort("timestamp").to_pandas()
 returns = closes.set_index("timestamp").astype(float).pct_change(fill_method=None)
 print((returns.std() * 365**0.5).rename("volatility of a year"))
