@@ -101,7 +101,8 @@ mod tests {
                 .returning(move |_, _, _, _| Ok(vec![candle(open_time, close)]));
         }
         let Valuation { worth, oldest } = valuer(store).value(&holdings()).await.unwrap();
-        assert_eq!(worth, "80000.0006950012345678".parse().unwrap());
+        let exact: BigDecimal = "80000.0006950012345678".parse().unwrap();
+        assert_eq!(worth, exact);
         assert_eq!(oldest, Duration::from_secs(13 * 60 * 60 + 30 * 60), "that of ETH, which closed at noon");
     }
 
