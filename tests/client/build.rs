@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use openapiv3::OpenAPI;
-use progenitor_impl::{GenerationSettings, Generator, InterfaceStyle};
+use progenitor_impl::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
 use serde_json::Value;
 
 /// The document as the service has it, behind a head of its own.
@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     as_progenitor_reads_it(&mut document);
     let document: OpenAPI = serde_json::from_value(document)?;
     let mut settings = GenerationSettings::default();
-    settings.with_interface(InterfaceStyle::Builder).with_inner_type("crate::Used".parse()?);
+    settings.with_interface(InterfaceStyle::Builder);
+    settings.with_inner_type("crate::Used".parse()?).with_hooks(HooksMode::Expected);
     let code = Generator::new(&settings).generate_tokens(&document)?;
     std::fs::write(Path::new(&std::env::var("OUT_DIR")?).join("client.rs"), code.to_string())?;
     Ok(())
