@@ -167,7 +167,12 @@ impl Udf {
             .known()
             .await?
             .into_iter()
-            .filter_map(|asset| Some((symbol::full_name(asset, quote).find(&wanted)?, asset)))
+            .filter_map(|asset| {
+                // The exchange is no part of what is looked for, unless it is named.
+                let full = symbol::full_name(asset, quote);
+                let name = if wanted.contains(':') { full.as_str() } else { full.split_once(':')?.1 };
+                Some((name.find(&wanted)?, asset))
+            })
             .collect();
         // Names that begin so stand before those that only contain it.
         found.sort();

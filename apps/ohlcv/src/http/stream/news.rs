@@ -139,7 +139,8 @@ impl Newsroom {
 
     /// What is new of an asset behind `told`.
     pub(super) async fn page(&self, asset: Asset, told: Told) -> Result<Arc<Page>, Untold> {
-        let reading = self.pages.get_or_insert_async(&(asset, told), async {
+        let key = (asset, told);
+        let reading = self.pages.get_or_insert_async(&key, async {
             let _turn = self.admission.turn_in_time().await;
             let page = self.series.next(asset, told).await?;
             if page.told == told {
