@@ -54,6 +54,11 @@ impl Follower {
         Self::begin(url, query, &[("Last-Event-ID", id)]).await
     }
 
+    /// The first events of BTC, from the beginning of its series.
+    pub(crate) async fn taking(url: &str, count: usize) -> Vec<Event> {
+        Self::begin(url, "?after=BTC_0", &[]).await.take(count).await
+    }
+
     /// The next event; none at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let next = async {
