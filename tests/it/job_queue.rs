@@ -8,8 +8,8 @@ use std::time::Duration;
 use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::{Fence, TimeRange};
 use ohlcv_ports::{
-    Cancelling, ClaimedJob, Job, JobAsset, JobChanges, JobEnd, JobQueue, JobState, Jobs, Leases, NewJob, StoreError,
-    Submitted, Work,
+    Cancelling, ClaimedJob, Job, JobAsset, JobChanges, JobEnd, JobQueue, JobState, Jobs, Leases, NewJob,
+    StoreError, Submitted, Work,
 };
 use ohlcv_tests::database::{Backend, TestDatabase};
 

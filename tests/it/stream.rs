@@ -12,9 +12,9 @@ use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::{Asset, Candle, Commit, Ohlc, SlotRange, Timestamp, Volume};
 use ohlcv_ports::{CandleStore, Clock, JobAsset, JobEnd, JobQueue, JobState, Jobs, NewJob, Submitted, Work};
 use ohlcv_tests::database::{Backend, TestDatabase};
+use ohlcv_tests::http_client;
 use ohlcv_tests::process::{Program, said};
 use ohlcv_tests::service::{Service, get};
-use ohlcv_tests::http_client;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -88,7 +88,8 @@ async fn a_follower_hears_of_what_another_process_fetches_later(backend: Backend
     // A hole is told as it is listed.
     let gaps = service.get("/api/v1/assets/BTC/gaps").await.json()["gaps"].as_array().unwrap().clone();
     let empty: Vec<&Value> = gaps.iter().filter(|gap| gap["cause"] == "source_empty").collect();
-    let told: Vec<Value> = heard.iter().filter(|event| event.kind == "gap").map(|event| event.data.clone()).collect();
+    let told: Vec<Value> =
+        heard.iter().filter(|event| event.kind == "gap").map(|event| event.data.clone()).collect();
     assert_eq!(empty.len(), 1, "{gaps:?}");
     for gap in empty {
         let mut wanted = gap.clone();
@@ -219,15 +220,20 @@ async fn a_follower_with_a_key_hears_how_jobs_get_on(backend: Backend) {
     assert_eq!(running.data["progress"]["percent"], 50);
     drop(follower);
     // While nobody follows.
-    let whole = JobAsset { state: JobState::Succeeded, done: 6, expected: 6, ..JobAsset::queued(asset("BTC")) };
+    let whole =
+        JobAsset { state: JobState::Succeeded, done: 6, expected: 6, ..JobAsset::queued(asset("BTC")) };
     store.finish(job.id, &claimed.fence, JobEnd::Final(JobState::Succeeded), &[whole]).await.unwrap();
     let again = [("x-api-key", KEY), ("Last-Event-ID", running.id.as_str())];
     let mut follower = Follower::begin(service.url(), "", &again).await;
     let ended = follower.next().await.unwrap();
-    assert_eq!((&ended.data["state"], &ended.data["progress"]["percent"]), (&json!("succeeded"), &json!(100)));
+    assert_eq!(
+        (&ended.data["state"], &ended.data["progress"]["percent"]),
+        (&json!("succeeded"), &json!(100))
+    );
     let client = http_client().get(format!("{}/api/v1/jobs/{}", service.url(), job.id));
     let listed: Value =
-        serde_json::from_str(&client.header("x-api-key", KEY).send().await.unwrap().text().await.unwrap()).unwrap();
+        serde_json::from_str(&client.header("x-api-key", KEY).send().await.unwrap().text().await.unwrap())
+            .unwrap();
     assert_eq!(ended.data, listed, "as it is listed");
     assert_eq!(follower.until_quiet(QUIET).await, [], "what was told is not told again");
     assert_eq!(of_eth.until_quiet(QUIET).await, [], "a job of other assets");

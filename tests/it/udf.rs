@@ -32,7 +32,9 @@ fn bars(text: &str) -> Vec<Bar> {
     let columns = ["o", "h", "l", "c", "v"].map(column);
     let times = column("t");
     assert!(columns.iter().all(|column| column.len() == times.len()), "{text}");
-    let bar = |(number, time): (usize, &String)| (time.parse().unwrap(), columns.each_ref().map(|column| column[number].clone()));
+    let bar = |(number, time): (usize, &String)| {
+        (time.parse().unwrap(), columns.each_ref().map(|column| column[number].clone()))
+    };
     times.iter().enumerate().map(bar).collect()
 }
 
@@ -57,7 +59,8 @@ async fn with_holes(backend: Backend) -> (Service, TestDatabase) {
         market.source.remove(asset("BTC"), Interval::H12, gone);
     }
     let database = TestDatabase::new(backend).await;
-    let service = market.service(&database, &[("INITIAL_BACKFILL_DAYS", "395"), ("TRACKED_ASSETS", "BTC,ETH")]).await;
+    let service =
+        market.service(&database, &[("INITIAL_BACKFILL_DAYS", "395"), ("TRACKED_ASSETS", "BTC,ETH")]).await;
     service.backfill().await;
     (service, database)
 }
@@ -65,12 +68,16 @@ async fn with_holes(backend: Backend) -> (Service, TestDatabase) {
 async fn a_chart_that_is_dragged_back_to_its_beginning_shows_every_candle_once(backend: Backend) {
     let (service, _database) = with_holes(backend).await;
     let config = service.get("/udf/config").await.json();
-    assert_eq!((&config["supports_search"], &config["supports_group_request"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&config["supports_search"], &config["supports_group_request"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(config["supported_resolutions"], json!(["720", "1D", "3D", "1W", "1M"]));
     assert_eq!(service.get("/udf/time").await.text, (at(NOON).millis() / 1_000).to_string());
     let found = service.get("/udf/search?query=BT&type=crypto&exchange=BINANCE&limit=30").await.json();
     assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
-    let symbol = service.get(&format!("/udf/symbols?symbol={}", found[0]["full_name"].as_str().unwrap())).await.json();
+    let symbol =
+        service.get(&format!("/udf/symbols?symbol={}", found[0]["full_name"].as_str().unwrap())).await.json();
     assert!(symbol.get("s").is_none(), "{symbol}");
     let resolutions = symbol["supported_resolutions"].as_array().unwrap();
     for (resolution, interval) in resolutions.iter().zip(["12h", "1d", "3d", "1w", "1M"]) {
@@ -85,7 +92,12 @@ async fn a_chart_that_is_dragged_back_to_its_beginning_shows_every_candle_once(b
                 page == 0
             );
             let answer = service.get(&url).await;
-            assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"), "{}", answer.text);
+            assert_eq!(
+                (answer.status, answer.content_type.as_str()),
+                (200, "application/json"),
+                "{}",
+                answer.text
+            );
             if answer.json()["s"] == "no_data" {
                 assert_eq!(answer.json(), json!({"s": "no_data"}), "nothing is older");
                 break;
@@ -102,12 +114,22 @@ async fn a_chart_that_is_dragged_back_to_its_beginning_shows_every_candle_once(b
 async fn numbers_are_written_digit_by_digit(backend: Backend) {
     let open_time = HALF_DAY.floor(at("2024-11-05T00:00:00Z"));
     let price = |text: &str| text.parse().unwrap();
-    let prices =
-        Ohlc { open: price("0.1"), high: price("999999999999.99999999"), low: price("0.00000001"), close: price("0.3") };
+    let prices = Ohlc {
+        open: price("0.1"),
+        high: price("999999999999.99999999"),
+        low: price("0.00000001"),
+        close: price("0.3"),
+    };
     let exact = Candle::new(open_time, prices, "1234567890123456789012.12345678".parse().unwrap()).unwrap();
     let mut series = candles(asset("BTC"), HALF_DAY, at("2024-11-04T00:00:00Z"), at(NOON));
     series.iter_mut().filter(|candle| candle.open_time() == open_time).for_each(|candle| *candle = exact);
-    let market = Market::of(Interval::H12, vec![(asset("BTC"), series)], at(NOON), ohlcv_tests::fake_binance::Options::default()).await;
+    let market = Market::of(
+        Interval::H12,
+        vec![(asset("BTC"), series)],
+        at(NOON),
+        ohlcv_tests::fake_binance::Options::default(),
+    )
+    .await;
     let database = TestDatabase::new(backend).await;
     let service = market.service(&database, &[]).await;
     service.backfill().await;
@@ -128,13 +150,21 @@ async fn holes_have_no_bars_and_lead_to_what_is_older(backend: Backend) {
     let (service, _database) = with_holes(backend).await;
     let seconds = |text: &str| at(text).millis() / 1_000;
     let history = |from: &str, to: &str| {
-        format!("/udf/history?symbol=BINANCE:BTCUSDT&resolution=720&from={}&to={}", seconds(from), seconds(to))
+        format!(
+            "/udf/history?symbol=BINANCE:BTCUSDT&resolution=720&from={}&to={}",
+            seconds(from),
+            seconds(to)
+        )
     };
     let hole = service.get(&history("2024-05-10T00:00:00Z", "2024-06-01T00:00:00Z")).await;
     assert_eq!(hole.json(), json!({"s": "no_data", "nextTime": seconds("2024-04-30T12:00:00Z")}));
     let around = service.get(&history("2024-10-30T00:00:00Z", "2024-10-31T12:00:00Z")).await;
     let times: Vec<i64> = bars(&around.text).into_iter().map(|(time, _)| time).collect();
-    assert_eq!(times, ["2024-10-30T00:00:00Z", "2024-10-31T00:00:00Z"].map(seconds), "to is exclusive, from is not");
+    assert_eq!(
+        times,
+        ["2024-10-30T00:00:00Z", "2024-10-31T00:00:00Z"].map(seconds),
+        "to is exclusive, from is not"
+    );
     let before = service.get(&history("2015-01-01T00:00:00Z", "2016-01-01T00:00:00Z")).await;
     assert_eq!(before.json(), json!({"s": "no_data"}));
     let empty = service.get("/udf/history?symbol=ETH&resolution=1D&from=0&to=1730419200").await;

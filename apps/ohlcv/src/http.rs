@@ -49,7 +49,9 @@ use std::sync::Arc;
 
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
-use ohlcv_usecases::{FollowSeries, LastPrices, ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob};
+use ohlcv_usecases::{
+    FollowSeries, LastPrices, ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob,
+};
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
 use poem::{Endpoint, EndpointExt, Response, Route};

@@ -17,7 +17,9 @@ use poem::http::StatusCode;
 use poem::web::sse::SSE;
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::param::Query;
-use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::registry::{
+    MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio::sync::Semaphore;

@@ -152,12 +152,14 @@ impl Udf {
         let limit = match given.get("limit") {
             None => FOUND_DEFAULT,
             Some(text) => {
-                let limit: usize =
-                    text.parse().map_err(|_| wrong("limit", text, &format!("whole numbers up to {FOUND_MAX}")))?;
+                let limit: usize = text
+                    .parse()
+                    .map_err(|_| wrong("limit", text, &format!("whole numbers up to {FOUND_MAX}")))?;
                 limit.min(FOUND_MAX)
             }
         };
-        let is = |name: &str, known: &str| given.get(name).is_none_or(|text| text.eq_ignore_ascii_case(known));
+        let is =
+            |name: &str, known: &str| given.get(name).is_none_or(|text| text.eq_ignore_ascii_case(known));
         if !is("exchange", EXCHANGE) || !is("type", TYPE) {
             return Ok(json_response(&json!([])));
         }

@@ -46,7 +46,19 @@ impl Follower {
         let first = VecDeque::from([Event::retry(RECONNECT_MILLIS), standing(&position)]);
         let turns = position.series.keys().copied().collect();
         let (newest, telling, jobs) = (BTreeMap::new(), None, VecDeque::new());
-        Self { newsroom, position, jobs_of, newest, turns, telling, jobs, first, failing: false, stop, _room: room }
+        Self {
+            newsroom,
+            position,
+            jobs_of,
+            newest,
+            turns,
+            telling,
+            jobs,
+            first,
+            failing: false,
+            stop,
+            _room: room,
+        }
     }
 
     /// The next event, as soon as there is one. None at the end of the service, or where the follower cannot

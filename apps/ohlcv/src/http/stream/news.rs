@@ -144,10 +144,14 @@ impl Newsroom {
             let _turn = self.admission.turn_in_time().await;
             let page = self.series.next(asset, told).await?;
             if page.told == told {
-                return Err(Untold::Later(format!("the change log of {asset} lacks what is behind {}", told.seq)));
+                return Err(Untold::Later(format!(
+                    "the change log of {asset} lacks what is behind {}",
+                    told.seq
+                )));
             }
             let pieces = page.news.into_iter().map(|(news, told)| piece(asset, news, told));
-            let pieces = pieces.collect::<Result<_, _>>().map_err(|error| Untold::Broken(error.to_string()))?;
+            let pieces =
+                pieces.collect::<Result<_, _>>().map_err(|error| Untold::Broken(error.to_string()))?;
             Ok(Arc::new(Page { pieces, told: page.told }))
         });
         in_time(reading).await
@@ -155,7 +159,11 @@ impl Newsroom {
 
     /// The jobs that have changed since the change `seq`, in JSON, each with the number of its change; some
     /// of them, if there are many.
-    pub(super) async fn jobs(&self, seq: u64, of: Option<&[Asset]>) -> Result<Vec<(u64, Option<String>)>, Untold> {
+    pub(super) async fn jobs(
+        &self,
+        seq: u64,
+        of: Option<&[Asset]>,
+    ) -> Result<Vec<(u64, Option<String>)>, Untold> {
         let reading = async {
             let _turn = self.admission.turn_in_time().await;
             Ok(self.jobs.changes(seq, JOBS_PER_READ).await?)

@@ -56,7 +56,8 @@ impl Followed {
             }
         };
         let field = |name: &str| {
-            let line = block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{block}"));
+            let line =
+                block.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{block}"));
             line.to_owned()
         };
         (field("id: "), field("event: "), serde_json::from_str(&field("data: ")).unwrap())
@@ -81,7 +82,9 @@ async fn a_stream_begins_with_where_it_stands_and_says_nothing_that_is_old() {
     for beat in 1..=3 {
         assert_eq!(followed.block().await, ":", "nothing but a comment");
         let waited = started.elapsed();
-        assert!(waited >= HEARTBEAT_EVERY * beat - LOOK_EVERY && waited <= HEARTBEAT_EVERY * beat + LOOK_EVERY);
+        assert!(
+            waited >= HEARTBEAT_EVERY * beat - LOOK_EVERY && waited <= HEARTBEAT_EVERY * beat + LOOK_EVERY
+        );
     }
 }
 
@@ -149,7 +152,8 @@ async fn a_client_that_was_cut_off_in_the_midst_of_a_write_hears_the_rest_of_it(
         assert_eq!(followed.block().await, ":");
         all
     };
-    let times: Vec<&Value> = all.iter().map(|(_, _, data)| data.get("timestamp").unwrap_or(&data["start"])).collect();
+    let times: Vec<&Value> =
+        all.iter().map(|(_, _, data)| data.get("timestamp").unwrap_or(&data["start"])).collect();
     assert!(times.is_sorted_by(|one, next| one.as_str() < next.as_str()), "{times:?}");
     assert_eq!(all.last().unwrap().0, "BTC_1.ETH_0");
     for (at, (id, ..)) in all.iter().enumerate() {

@@ -67,17 +67,29 @@ async fn what_is_wrong_is_told_in_the_words_of_the_protocol() {
         ("/udf/symbols?symbol=BTC-USD".to_owned(), "symbol is \"BTC-USD\""),
         ("/udf/symbols?symbol=USDT".to_owned(), "symbol is \"USDT\""),
         ("/udf/search?limit=many".to_owned(), "limit is \"many\": allowed are whole numbers up to 100"),
-        ("/udf/history?symbol=BTC&from=0&to=1".to_owned(), "resolution is missing: allowed are 720, 1D, 3D, 1W, 1M"),
-        ("/udf/history?symbol=BTC&resolution=60&from=0&to=1".to_owned(), "resolution is \"60\": allowed are 720, 1D"),
+        (
+            "/udf/history?symbol=BTC&from=0&to=1".to_owned(),
+            "resolution is missing: allowed are 720, 1D, 3D, 1W, 1M",
+        ),
+        (
+            "/udf/history?symbol=BTC&resolution=60&from=0&to=1".to_owned(),
+            "resolution is \"60\": allowed are 720, 1D",
+        ),
         ("/udf/history?symbol=BTC&resolution=12h&from=0&to=1".to_owned(), "resolution is \"12h\""),
         ("/udf/history?resolution=720&from=0&to=1".to_owned(), "symbol is missing"),
         (history.to_owned(), "to is missing: allowed are seconds since 1970"),
         (format!("{history}&to=1730419200"), "from is missing"),
         (format!("{history}&from=0&to=now"), "to is \"now\""),
-        (format!("{history}&from=0&to=1730419200000"), "to is \"1730419200000\": allowed are seconds since 1970"),
+        (
+            format!("{history}&from=0&to=1730419200000"),
+            "to is \"1730419200000\": allowed are seconds since 1970",
+        ),
         (format!("{history}&from=1.5&to=5"), "from is \"1.5\""),
         (format!("{history}&from=5&to=5"), "from is 5, which is not before to, 5"),
-        (format!("{history}&from=0&to=5&countback=-1"), "countback is \"-1\": allowed are whole numbers of bars"),
+        (
+            format!("{history}&from=0&to=5&countback=-1"),
+            "countback is \"-1\": allowed are whole numbers of bars",
+        ),
     ] {
         let answer = asked(&url).await;
         assert_eq!(answer["s"], "error", "{url}");
@@ -89,13 +101,18 @@ async fn what_is_wrong_is_told_in_the_words_of_the_protocol() {
 async fn parameters_that_nobody_knows_are_passed_over() {
     let url = "/udf/history?symbol=BTC&resolution=D&from=-99999999999999&to=1730678400&currencyCode=USDT&_=17304&_=2";
     let answer = asked(url).await;
-    assert_eq!((&answer["s"], &answer["t"]), (&"ok".into(), &serde_json::json!([1_730_419_200, 1_730_505_600, 1_730_592_000])));
+    assert_eq!(
+        (&answer["s"], &answer["t"]),
+        (&"ok".into(), &serde_json::json!([1_730_419_200, 1_730_505_600, 1_730_592_000]))
+    );
 }
 
 #[tokio::test]
 async fn a_failing_store_is_an_error_with_its_status() {
     let client = client_of(Arc::new(BrokenStore::Away), CorsOrigins::Any);
-    for url in ["/udf/symbols?symbol=BTC", "/udf/search", "/udf/history?symbol=BTC&resolution=720&from=0&to=5"] {
+    for url in
+        ["/udf/symbols?symbol=BTC", "/udf/search", "/udf/history?symbol=BTC&resolution=720&from=0&to=5"]
+    {
         let answer = send(&client, Method::GET, url, &[("origin", "https://charts.example")]).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{url}: {}", answer.text);
         assert!(answer.header("retry-after").is_some(), "{url}");

@@ -49,7 +49,9 @@ impl Udf {
         let from = if countback.is_some() { None } else { Some(time(given, "from")?) };
         if let Some(from) = from.filter(|from| *from >= to) {
             let (from, to) = (seconds(from), seconds(to));
-            return Err(Refused::Question(format!("from is {from}, which is not before to, {to}: to is exclusive")));
+            return Err(Refused::Question(format!(
+                "from is {from}, which is not before to, {to}: to is exclusive"
+            )));
         }
         let asset = self.asset(given).await?;
         let slots = TimeRange::new(from.unwrap_or(Timestamp::MIN), to).ok();
