@@ -203,6 +203,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
     });
     let udf = Udf {
         series: series.clone(),
+        prepared: Arc::clone(&prepared),
         query: query.clone(),
         assets: assets.clone(),
         clock: Arc::clone(&clock),

@@ -4,6 +4,7 @@
 //! passed over, and what is wrong is told in an object whose `s` is `error`, with the status 200 where the
 //! client is wrong.
 
+mod bars;
 mod history;
 mod resolution;
 mod symbol;
@@ -22,6 +23,7 @@ use self::resolution::resolutions;
 use self::symbol::{EXCHANGE, TYPE};
 use super::admission::Admission;
 use super::no_answer::NoAnswer;
+use super::prepared::PreparedCandles;
 use super::problem::{Problem, shortened};
 
 /// Where it is.
@@ -38,6 +40,8 @@ const FOUND_DEFAULT: usize = 30;
 #[derive(Clone)]
 pub(crate) struct Udf {
     pub(crate) series: ReadSeries,
+    pub(crate) prepared: Arc<PreparedCandles>,
+    /// For where memory has no answer.
     pub(crate) query: QueryCandles,
     pub(crate) assets: ListAssets,
     pub(crate) clock: Arc<dyn Clock>,

@@ -3,13 +3,15 @@
 use std::fmt::Write;
 use std::num::NonZeroU32;
 
-use ohlcv_domain::{Grid, Row, TimeRange, Timestamp};
+use ohlcv_domain::{Grid, TimeRange, Timestamp};
 use ohlcv_usecases::CandleQuery;
 use poem::Response;
 use serde_json::json;
 
+use super::bars::Bar;
 use super::resolution::{interval, resolutions};
 use super::{Given, Refused, Udf, json_response, seconds, wrong};
+use crate::http::problem::Problem;
 use crate::http::query::LIMIT_ROWS_MAX;
 
 /// How many bars one answer has at most: the newest ones of those that are asked for. A chart asks for what
@@ -22,17 +24,16 @@ const BAR_BYTES: usize = 96;
 /// What stands around them.
 const FRAME_BYTES: usize = 64;
 
-/// A field of the bars: its name, and how a row's value is written.
-type Field = (char, fn(&mut String, &Row) -> std::fmt::Result);
+/// A number of a bar: its name, and its value.
+type Number = (char, fn(&Bar<'_>) -> &str);
 
-/// In the order in which they are written. Decimals are written digit by digit, as numbers.
-const FIELDS: [Field; 6] = [
-    ('t', |json, row| write!(json, "{}", seconds(row.candle.open_time()))),
-    ('o', |json, row| write!(json, "{}", row.candle.open())),
-    ('h', |json, row| write!(json, "{}", row.candle.high())),
-    ('l', |json, row| write!(json, "{}", row.candle.low())),
-    ('c', |json, row| write!(json, "{}", row.candle.close())),
-    ('v', |json, row| write!(json, "{}", row.candle.volume())),
+/// In the order in which they are written, digit by digit.
+const NUMBERS: [Number; 5] = [
+    ('o', |bar| bar.open),
+    ('h', |bar| bar.high),
+    ('l', |bar| bar.low),
+    ('c', |bar| bar.close),
+    ('v', |bar| bar.volume),
 ];
 
 impl Udf {
@@ -59,26 +60,30 @@ impl Udf {
         let query = CandleQuery {
             asset,
             interval: Some(wanted).filter(|wanted| *wanted != stored),
-            // With a start the oldest rows are meant, without it the newest.
-            start: from.filter(|_| slots <= BARS_MAX.into()),
+            start: None,
             end: Some(to),
             limit: NonZeroU32::new(countback.unwrap_or(BARS_MAX).min(BARS_MAX)).unwrap_or(NonZeroU32::MIN),
             fill: false,
             as_of: None,
         };
-        let _turn = self.admission.turn()?;
+        // With a start the oldest rows would be meant, if not all fit.
+        let resampling = self.series.resampling(query.interval).map_err(|error| self.refused(error))?;
+        let most = resampling.map_or(query.limit, |resampling| query.bounded(resampling).limit);
+        let query = CandleQuery { start: from.filter(|_| slots <= most.get().into()), ..query };
         let rows = self.rows(query).await?;
-        let before = rows.partition_point(|row| from.is_some_and(|from| row.candle.open_time() < from));
-        let (older, bars) = rows.split_at(before);
+        let bars = timed(rows.bars()?)?;
+        let before = bars.partition_point(|(time, _)| from.is_some_and(|from| *time < from));
+        let (older, bars) = bars.split_at(before);
         if !bars.is_empty() {
             return Ok(json_bars(bars));
         }
         let next = match (older.last(), from) {
             (None, Some(from)) => {
                 let last = CandleQuery { start: None, end: Some(from), limit: NonZeroU32::MIN, ..query };
-                self.rows(last).await?.last().map(|row| row.candle.open_time())
+                let rows = self.rows(last).await?;
+                timed(rows.bars()?)?.last().map(|(time, _)| *time)
             }
-            (older, _) => older.map(|row| row.candle.open_time()),
+            (older, _) => older.map(|(time, _)| *time),
         };
         Ok(json_response(&match next {
             // Where the next older bar opens.
@@ -86,27 +91,33 @@ impl Udf {
             None => json!({"s": "no_data"}),
         }))
     }
-
-    async fn rows(&self, query: CandleQuery) -> Result<Vec<Row>, Refused> {
-        Ok(self.query.run(query).await.map_err(|error| self.refused(error))?.rows)
-    }
 }
 
-fn json_bars(rows: &[Row]) -> Response {
-    let mut json = String::with_capacity(FRAME_BYTES + rows.len() * BAR_BYTES);
-    json.push_str(r#"{"s":"ok""#);
-    for (name, of) in FIELDS {
+/// Bars with the times at which they open.
+fn timed(bars: Vec<Bar<'_>>) -> Result<Vec<(Timestamp, Bar<'_>)>, Refused> {
+    let timed = bars.into_iter().map(|bar| bar.timestamp.parse().map(|time| (time, bar)));
+    // Holds: the times are written here.
+    timed.collect::<Result<_, _>>().map_err(|_| Problem::internal().into())
+}
+
+fn json_bars(bars: &[(Timestamp, Bar<'_>)]) -> Response {
+    let mut json = String::with_capacity(FRAME_BYTES + bars.len() * BAR_BYTES);
+    json.push_str(r#"{"s":"ok","t":["#);
+    for (number, (time, _)) in bars.iter().enumerate() {
+        let comma = if number > 0 { "," } else { "" };
         // Writing to a string cannot fail.
-        let _ = write!(json, r#","{name}":["#);
-        for (number, row) in rows.iter().enumerate() {
+        let _ = write!(json, "{comma}{}", seconds(*time));
+    }
+    for (name, of) in NUMBERS {
+        let _ = write!(json, r#"],"{name}":["#);
+        for (number, (_, bar)) in bars.iter().enumerate() {
             if number > 0 {
                 json.push(',');
             }
-            let _ = of(&mut json, row);
+            json.push_str(of(bar));
         }
-        json.push(']');
     }
-    json.push('}');
+    json.push_str("]}");
     Response::builder().content_type("application/json").body(json)
 }
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use ohlcv_domain::{Asset, Candle, Ohlc};
+use ohlcv_domain::Asset;
 use ohlcv_usecases::CandleQuery;
 use poem::Response;
 use serde_json::{Value, json};
@@ -42,13 +42,10 @@ impl Udf {
     pub(super) async fn symbols(&self, given: &Given) -> Result<Response, Refused> {
         let asset = self.asset(given).await?;
         let (stored, quote) = (self.series.interval(), self.no_answer.quote);
-        let candles = self.newest(asset).await?;
-        let prices = candles.iter().flat_map(|candle| {
-            let Ohlc { open, high, low, close } = candle.prices();
-            [open, high, low, close].map(|price| price.to_string())
-        });
-        let price_places = places(prices);
-        let volume_places = places(candles.iter().map(|candle| candle.volume().to_string()));
+        let rows = self.rows(newest(asset)).await?;
+        let bars = rows.bars()?;
+        let price_places = places(bars.iter().flat_map(|bar| [bar.open, bar.high, bar.low, bar.close]));
+        let volume_places = places(bars.iter().map(|bar| bar.volume));
         let mut info = found(asset, quote);
         let more = json!({
             "name": format!("{asset}{quote}"),
@@ -79,20 +76,16 @@ impl Udf {
         }
         Ok(json_response(&info))
     }
+}
 
-    async fn newest(&self, asset: Asset) -> Result<Vec<Candle>, Refused> {
-        let limit = NonZeroU32::new(SAMPLE_ROWS).unwrap_or(NonZeroU32::MIN);
-        let query =
-            CandleQuery { asset, interval: None, start: None, end: None, limit, fill: false, as_of: None };
-        let _turn = self.admission.turn()?;
-        let page = self.query.run(query).await.map_err(|error| self.refused(error))?;
-        Ok(page.rows.into_iter().map(|row| row.candle).collect())
-    }
+fn newest(asset: Asset) -> CandleQuery {
+    let limit = NonZeroU32::new(SAMPLE_ROWS).unwrap_or(NonZeroU32::MIN);
+    CandleQuery { asset, interval: None, start: None, end: None, limit, fill: false, as_of: None }
 }
 
 /// The most decimal places that one of the numbers has, zeros at the end apart; all where there are none.
-fn places(numbers: impl Iterator<Item = String>) -> usize {
-    let of_one = |number: String| {
+fn places<'a>(numbers: impl Iterator<Item = &'a str>) -> usize {
+    let of_one = |number: &str| {
         let places = number.split_once('.').map_or("", |(_, places)| places);
         places.trim_end_matches('0').len()
     };
@@ -111,7 +104,7 @@ mod tests {
 
     #[test]
     fn so_many_places_are_shown_as_some_number_has() {
-        let of = |numbers: &[&str]| places(numbers.iter().map(|number| (*number).to_owned()));
+        let of = |numbers: &[&str]| places(numbers.iter().copied());
         assert_eq!(of(&["68500.50000000", "68500.51000000", "1.00000000"]), 2);
         assert_eq!(of(&["0.00000001"]), 8);
         assert_eq!(of(&["7.00000000"]), 0);
