@@ -14,6 +14,7 @@ mod m20261124_000003_unverified;
 mod m20261124_000004_request_budget;
 mod m20261124_000005_jobs;
 mod m20261124_000008_history;
+mod m20261129_000009_job_changes;
 
 #[derive(Debug)]
 struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_request_budget::Migration),
             Box::new(m20261124_000005_jobs::Migration),
             Box::new(m20261124_000008_history::Migration),
+            Box::new(m20261129_000009_job_changes::Migration),
         ]
     }
 }

@@ -50,6 +50,24 @@ pub trait Jobs: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreError>;
+
+    /// At most `limit` jobs that have changed since the change `seq`, in the order of their last changes.
+    /// Numbers count up from change to change of all jobs. What has been seen as the newest number MUST
+    /// stay that until a job changes again: no change of a lower number may come to light later.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn changes(&self, seq: u64, limit: u64) -> Result<JobChanges, StoreError>;
+}
+
+/// What has become of jobs since somebody last looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobChanges {
+    /// The number of the newest change of all; 0 before the first one.
+    pub newest: u64,
+    /// The jobs as they now stand, each with the number of its last change, ascending. Earlier changes of
+    /// the same job are not told.
+    pub jobs: Vec<(u64, Job)>,
 }
 
 /// What became of a job that was asked for.

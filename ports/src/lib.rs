@@ -99,7 +99,7 @@ pub use job_queue::JobQueue;
 pub use job_queue::MockJobQueue;
 #[cfg(feature = "mock")]
 pub use jobs::MockJobs;
-pub use jobs::{Cancelling, Jobs, Submitted};
+pub use jobs::{Cancelling, JobChanges, Jobs, Submitted};
 pub use leases::Leases;
 #[cfg(feature = "mock")]
 pub use leases::MockLeases;

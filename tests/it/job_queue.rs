@@ -8,8 +8,8 @@ use std::time::Duration;
 use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::{Fence, TimeRange};
 use ohlcv_ports::{
-    Cancelling, ClaimedJob, Job, JobAsset, JobEnd, JobQueue, JobState, Jobs, Leases, NewJob, StoreError,
-    Submitted, Work,
+    Cancelling, ClaimedJob, Job, JobAsset, JobChanges, JobEnd, JobQueue, JobState, Jobs, Leases, NewJob,
+    StoreError, Submitted, Work,
 };
 use ohlcv_tests::database::{Backend, TestDatabase};
 
@@ -29,6 +29,8 @@ ohlcv_tests::on_each_database!(
     a_repeated_key_returns_the_first_job,
     a_full_queue_takes_no_more_even_from_many_at_once,
     ended_jobs_are_forgotten_when_there_are_too_many_or_they_are_old,
+    changes_of_jobs_are_numbered_in_the_order_in_which_they_come_to_light,
+    who_reads_changes_of_jobs_while_many_are_made_misses_none,
 );
 
 const LONG: Duration = Duration::from_secs(60);
@@ -322,4 +324,71 @@ async fn ended_jobs_are_forgotten_when_there_are_too_many_or_they_are_old(backen
     .unwrap();
     assert_eq!(count, 1_000);
     assert!(store.find(ended).await.unwrap().is_some(), "the newest stay");
+}
+
+async fn changes_of_jobs_are_numbered_in_the_order_in_which_they_come_to_light(backend: Backend) {
+    let (store, _database) = store(backend).await;
+    assert_eq!(store.changes(0, ROOM).await.unwrap(), JobChanges::default());
+    let first = accepted(&store, catch_up(&["BTC"])).await.id;
+    let second = accepted(&store, catch_up(&["ETH"])).await.id;
+    let ids = |changes: JobChanges| -> Vec<_> { changes.jobs.into_iter().map(|(_, job)| job.id).collect() };
+    let all = store.changes(0, ROOM).await.unwrap();
+    assert_eq!(all.newest, all.jobs[1].0);
+    assert_eq!(ids(all.clone()), [first, second]);
+    assert_eq!(ids(store.changes(0, 1).await.unwrap()), [first]);
+    assert_eq!(store.changes(0, 0).await.unwrap(), JobChanges { newest: all.newest, jobs: Vec::new() });
+    // Whatever is done with a job moves it to the end.
+    let mut newest = all.newest;
+    let mut moved = async |wanted: JobState| {
+        let changes = store.changes(newest, ROOM).await.unwrap();
+        assert_eq!(changes.jobs.len(), 1, "{wanted}");
+        assert!(changes.newest > newest && changes.jobs[0].0 == changes.newest);
+        newest = changes.newest;
+        let job = &changes.jobs[0].1;
+        assert_eq!((job.id, job.state), (first, wanted));
+        assert_eq!(store.find(first).await.unwrap().as_ref(), Some(job));
+    };
+    let fence = claimed(&store, "worker", LONG).await.fence;
+    moved(JobState::Running).await;
+    let half = JobAsset { state: JobState::Running, done: 3, expected: 9, ..JobAsset::queued(asset("BTC")) };
+    store.record(first, &fence, std::slice::from_ref(&half)).await.unwrap();
+    moved(JobState::Running).await;
+    store.finish(first, &fence, JobEnd::Again { after: Duration::ZERO, counts: true }, &[]).await.unwrap();
+    moved(JobState::Queued).await;
+    store.cancel(first).await.unwrap();
+    moved(JobState::Cancelled).await;
+    // A look that finds nothing to note changes nothing.
+    store.cancel(first).await.unwrap();
+    assert_eq!(store.changes(newest, ROOM).await.unwrap(), JobChanges { newest, jobs: Vec::new() });
+}
+
+async fn who_reads_changes_of_jobs_while_many_are_made_misses_none(backend: Backend) {
+    const WRITERS: usize = 6;
+    const JOBS: usize = 12;
+    let (store, _database) = store(backend).await;
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..WRITERS {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            for _ in 0..JOBS {
+                accepted(&store, catch_up(&["BTC"])).await;
+            }
+        });
+    }
+    let (mut seq, mut seen) = (0, BTreeSet::new());
+    // Ends: the writers do.
+    loop {
+        let ended = writers.is_empty();
+        let changes = store.changes(seq, ROOM).await.unwrap();
+        for (number, job) in changes.jobs {
+            assert!(number > seq, "numbers ascend");
+            seq = number;
+            seen.insert(job.id);
+        }
+        if ended {
+            break;
+        }
+        while writers.try_join_next().is_some() {}
+    }
+    assert_eq!(seen.len(), WRITERS * JOBS);
 }

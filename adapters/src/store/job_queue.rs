@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::apply::begin;
 use super::job_rows::{
-    LEASE_PREFIX, cancel, end, find, forget_ended, insert, lease, lock, name, write_assets,
+    LEASE_PREFIX, cancel, end, find, forget_ended, insert, lease, lock, name, number_change, write_assets,
 };
 use super::jobs::{new_id, written_a_moment_ago};
 use super::leases::{self, statement};
@@ -89,6 +89,7 @@ async fn claim(db: &DatabaseConnection, holder: &str, lasts: Duration) -> Result
     if cancel_wished(&transaction, id).await? {
         // Its worker died before it heard of it.
         cancel(&transaction, id).await?;
+        number_change(&transaction, id).await?;
         transaction.commit().await?;
         return Ok(None);
     }
@@ -107,6 +108,7 @@ async fn claim(db: &DatabaseConnection, holder: &str, lasts: Duration) -> Result
         }
         job => job?,
     };
+    number_change(&transaction, id).await?;
     transaction.commit().await?;
     job.map(|job| Some(ClaimedJob { job, fence })).ok_or_else(|| written_a_moment_ago(id))
 }
@@ -122,6 +124,7 @@ async fn start(
     insert(&transaction, id, job, JobState::Running, None).await?;
     let fence = leases::acquire(&transaction, &lease(id), holder, lasts).await?;
     let job = find(&transaction, id).await?;
+    number_change(&transaction, id).await?;
     transaction.commit().await?;
     let claimed = job.zip(fence).map(|(job, fence)| ClaimedJob { job, fence });
     claimed.ok_or_else(|| written_a_moment_ago(id))
@@ -143,6 +146,9 @@ async fn record(
         transaction.execute_raw(statement(&transaction, sql, [name(id)])).await?;
     }
     let wished = cancel_wished(&transaction, id).await?;
+    if !assets.is_empty() {
+        number_change(&transaction, id).await?;
+    }
     transaction.commit().await?;
     Ok(wished)
 }
@@ -164,6 +170,7 @@ async fn finish(
         JobEnd::Again { after, counts } => queue_again(&transaction, id, after, counts).await?,
     }
     forget_ended(&transaction).await?;
+    number_change(&transaction, id).await?;
     transaction.commit().await
 }
 

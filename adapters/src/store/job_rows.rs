@@ -35,7 +35,11 @@ struct JobRow {
     created_ms: i64,
     started_ms: Option<i64>,
     finished_ms: Option<i64>,
+    change_seq: i64,
 }
+
+/// Who changes jobs takes turns with the numbers of changes, until it has committed. Any number will do.
+const CHANGE_LOCK: i64 = 0x006f_686c_636b;
 
 impl JobRow {
     fn into_job(self, assets: Vec<JobAsset>) -> Result<Job, DbErr> {
@@ -95,8 +99,19 @@ pub(super) async fn select(
     condition: &str,
     values: Vec<Value>,
 ) -> Result<Vec<Job>, DbErr> {
+    let numbered = select_numbered(db, condition, values).await?;
+    Ok(numbered.into_iter().map(|(_, job)| job).collect())
+}
+
+/// The same, each with the number of its last change.
+pub(super) async fn select_numbered(
+    db: &impl ConnectionTrait,
+    condition: &str,
+    values: Vec<Value>,
+) -> Result<Vec<(u64, Job)>, DbErr> {
     let sql = format!(
         "SELECT job.id, kind, start_ms, end_ms, days, forced, attempts, created_ms, started_ms, finished_ms,
+            change_seq,
             CASE WHEN state = 'running' AND COALESCE(lease.expires_ms, 0) <= {} THEN 'queued' ELSE state END AS state
         FROM job LEFT JOIN lease ON lease.name = '{LEASE_PREFIX}' || job.id {condition}",
         Dialect::of(db).now_millis()
@@ -108,7 +123,7 @@ pub(super) async fn select(
     rows.into_iter()
         .map(|row| {
             let assets = assets.remove(&row.id);
-            row.into_job(assets.unwrap_or_default())
+            Ok((row.change_seq.unsigned_abs(), row.into_job(assets.unwrap_or_default())?))
         })
         .collect()
 }
@@ -216,6 +231,24 @@ pub(super) async fn write_assets(
         transaction.execute_raw(statement(transaction, sql.to_owned(), values)).await?;
     }
     Ok(())
+}
+
+/// Gives a change of a job its number, above those of all changes before. To be called last in a
+/// transaction: who changes a job meanwhile waits for its end, so that numbers come to light in order.
+pub(super) async fn number_change(transaction: &impl ConnectionTrait, id: JobId) -> Result<(), DbErr> {
+    if Dialect::of(transaction) == Dialect::Postgres {
+        transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CHANGE_LOCK})")).await?;
+    }
+    let sql = "UPDATE job SET change_seq = (SELECT MAX(change_seq) + 1 FROM job) WHERE id = $1".to_owned();
+    transaction.execute_raw(statement(transaction, sql, [name(id)])).await?;
+    Ok(())
+}
+
+/// The number of the newest change of all jobs.
+pub(super) async fn newest_change(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
+    let sql = "SELECT COALESCE(MAX(change_seq), 0) AS newest FROM job".to_owned();
+    let row = db.query_one_raw(statement(db, sql, [])).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get::<i64>("", "newest"))?.unsigned_abs())
 }
 
 /// Keeps others from a job until the transaction ends. False if there is no such job.

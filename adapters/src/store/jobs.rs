@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use ohlcv_domain::JobId;
-use ohlcv_ports::{Cancelling, Job, JobState, Jobs, NewJob, StoreError, Submitted};
+use ohlcv_ports::{Cancelling, Job, JobChanges, JobState, Jobs, NewJob, StoreError, Submitted};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use uuid::Uuid;
 
 use super::apply::begin;
-use super::job_rows::{self, find, forget_ended, insert, lock, name, select};
+use super::job_rows::{
+    self, find, forget_ended, insert, lock, name, newest_change, number_change, select, select_numbered,
+};
 use super::leases::statement;
 use super::values::Dialect;
 use super::{STATEMENT_TIME_MAX, SqlStore, within};
@@ -51,6 +53,10 @@ impl Jobs for SqlStore {
     async fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
         within(STATEMENT_TIME_MAX, counts(&self.db)).await
     }
+
+    async fn changes(&self, seq: u64, limit: u64) -> Result<JobChanges, StoreError> {
+        within(STATEMENT_TIME_MAX, changes(&self.db, seq, limit)).await
+    }
 }
 
 async fn submit(
@@ -77,9 +83,10 @@ async fn submit(
     if unended >= queued_max {
         return Ok(Submitted::QueueFull(unended));
     }
-    forget_ended(&transaction).await?;
     let id = new_id();
     insert(&transaction, id, job, JobState::Queued, idempotency_key).await?;
+    forget_ended(&transaction).await?;
+    number_change(&transaction, id).await?;
     let accepted = find(&transaction, id).await?;
     transaction.commit().await?;
     accepted.map(Submitted::Accepted).ok_or_else(|| written_a_moment_ago(id))
@@ -99,6 +106,7 @@ async fn cancel(db: &DatabaseConnection, id: JobId) -> Result<Option<Cancelling>
         transaction.execute_raw(statement(&transaction, wish, [name(id), true.into()])).await?;
     } else {
         job_rows::cancel(&transaction, id).await?;
+        number_change(&transaction, id).await?;
     }
     let job = find(&transaction, id).await?;
     transaction.commit().await?;
@@ -114,6 +122,18 @@ async fn counts(db: &DatabaseConnection) -> Result<Vec<(JobState, u64)>, DbErr> 
         Ok((state, row.try_get::<i64>("", "jobs")?.unsigned_abs()))
     };
     rows.iter().map(count).collect()
+}
+
+async fn changes(db: &DatabaseConnection, seq: u64, limit: u64) -> Result<JobChanges, DbErr> {
+    let bound = |number| i64::try_from(number).unwrap_or(i64::MAX).into();
+    let jobs = match limit {
+        0 => Vec::new(),
+        _ => {
+            let newer = "WHERE change_seq > $1 ORDER BY change_seq LIMIT $2";
+            select_numbered(db, newer, vec![bound(seq), bound(limit)]).await?
+        }
+    };
+    Ok(JobChanges { newest: newest_change(db).await?, jobs })
 }
 
 /// A name that no other job has, in whatever process it is made.

@@ -38,9 +38,11 @@ mod routes;
 mod row_stream;
 mod server;
 mod several;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod udf;
 mod visit;
 
 use std::collections::HashMap;
@@ -48,7 +50,9 @@ use std::sync::Arc;
 
 use ohlcv_domain::Asset;
 use ohlcv_ports::{CandleStore, Clock, Jobs};
-use ohlcv_usecases::{LastPrices, ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob};
+use ohlcv_usecases::{
+    FollowSeries, LastPrices, ListAssets, ListGaps, ListRevisions, QueryCandles, ReadSeries, SubmitJob,
+};
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
 use poem::{Endpoint, EndpointExt, Response, Route};
@@ -78,7 +82,9 @@ use self::revisions::RevisionsApi;
 use self::routes::Routes;
 use self::row_stream::{RowStreams, StreamLimits};
 use self::several::SeveralApi;
+use self::stream::{StreamApi, StreamParts};
 use self::trigger::TriggerApi;
+use self::udf::Udf;
 use crate::monitoring::Metrics;
 use crate::settings::ApiKeys;
 
@@ -140,6 +146,7 @@ type Api = (
     CandlesApi,
     SeveralApi,
     PricesApi,
+    StreamApi,
     TriggerApi,
     JobsApi,
 );
@@ -186,6 +193,24 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         admission: Arc::clone(&admission),
         no_answer: no_answer.clone(),
     };
+    let access = Arc::new(Access::new(api_keys));
+    let stream = StreamApi::new(StreamParts {
+        series: FollowSeries::new(series.clone(), gaps.clone()),
+        jobs: Arc::clone(&jobs),
+        clock: Arc::clone(&clock),
+        admission: Arc::clone(&admission),
+        access: Arc::clone(&access),
+        no_answer: no_answer.clone(),
+    });
+    let udf = Udf {
+        series: series.clone(),
+        prepared: Arc::clone(&prepared),
+        query: query.clone(),
+        assets: assets.clone(),
+        clock: Arc::clone(&clock),
+        admission: Arc::clone(&admission),
+        no_answer: no_answer.clone(),
+    };
     let operations: Api = (
         HealthApi { readiness: readiness.clone(), clock: Arc::clone(&clock) },
         ProbesApi { readiness },
@@ -202,6 +227,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         },
         SeveralApi { prepared, formatted, clock: Arc::clone(&clock), no_answer: no_answer.clone() },
         PricesApi { prices: LastPrices::new(series.clone()), clock: Arc::clone(&clock), no_answer, quote },
+        stream,
         TriggerApi { submit },
         JobsApi { jobs, clock },
     );
@@ -210,10 +236,10 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
     let routes = Route::new()
         .at(OPENAPI_PATH, make_sync(move |_| json(document.clone())))
         .at(DOCS_PATH, make_sync(move |_| html(page.clone())))
-        .at(METRICS_PATH, metrics_page(metrics))
-        .nest("/", OpenApiService::new(operations, TITLE, VERSION));
-    let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]);
-    let gates = Gates { access: Access::new(api_keys), admission, cors };
+        .at(METRICS_PATH, metrics_page(metrics));
+    let routes = udf.routes(routes).nest("/", OpenApiService::new(operations, TITLE, VERSION));
+    let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]).with_foreign(&udf::PATHS);
+    let gates = Gates { access, admission, cors };
     let kept = Kept {
         repeats: Some(Repeats::keeping(series, read_cache_bytes / 4)),
         compression: Compression::keeping(read_cache_bytes / 4),
@@ -230,7 +256,7 @@ pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> Box
         .nest("/", OpenApiService::new(operations, TITLE, VERSION));
     let known = Routes::of::<ProbesApi>(&[METRICS_PATH]);
     let gates = Gates {
-        access: Access::new(ApiKeys::default()),
+        access: Arc::new(Access::new(ApiKeys::default())),
         admission: Arc::new(Admission::new(DATABASE_REQUESTS_MAX)),
         cors: CorsOrigins::None,
     };

@@ -12,6 +12,7 @@
 //! | [`RowPages`] | every row of a range, a page at a time; none twice, none left out |
 //! | [`LastPrices`] | the last close of assets at an instant, and how old it is |
 //! | [`ReadSeries`] | the same by the piece, and where each series stands, for readers that keep what they read |
+//! | [`FollowSeries`] | what is new in a series since a follower was last told; nothing is lost however long it was away |
 //! | [`ListRevisions`] | candles that were replaced, as they were |
 //! | [`ListGaps`] | every hole of a series with its cause, sorted |
 //! | [`ListAssets`] | what is stored of every asset, without reading candles |
@@ -33,6 +34,7 @@ mod extend;
 mod fetch;
 mod fetch_range;
 mod fill_gaps;
+mod follow_series;
 mod holes;
 mod ingest;
 mod job_board;
@@ -62,6 +64,7 @@ pub use derive::{BASE_SLOTS_PER_PAGE_MAX, DerivedSeries};
 pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
 pub use fetch_range::FetchRange;
+pub use follow_series::{FollowSeries, News, NewsPage, Telling, Told};
 pub use last_prices::{ClosedCandle, LastPrice, LastPrices};
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, AssetStatus, ListAssets};

@@ -77,7 +77,17 @@ impl ReadSeries {
     /// # Errors
     /// [`StoreError`].
     pub async fn changes(&self, asset: Asset, seq: u64) -> Result<Vec<Change>, StoreError> {
-        self.store.changes(asset, seq, CHANGES_PER_READ).await
+        self.changes_upto(asset, seq, CHANGES_PER_READ).await
+    }
+
+    /// The next `limit` changes of a series after `seq`, ascending.
+    pub(crate) async fn changes_upto(
+        &self,
+        asset: Asset,
+        seq: u64,
+        limit: u64,
+    ) -> Result<Vec<Change>, StoreError> {
+        self.store.changes(asset, seq, limit).await
     }
 
     /// Candles of a range, as they are or, at an instant, were: see [`CandleStore::page`].

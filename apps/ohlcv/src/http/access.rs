@@ -50,13 +50,29 @@ impl Access {
 
     /// Lets a request with a right key pass. Nothing of a wrong one is told or logged.
     pub(crate) fn check(&self, request: &mut Request) -> Result<(), Problem> {
+        self.judge(request)?;
+        request.extensions_mut().insert(LetIn);
+        Ok(())
+    }
+
+    /// Whether a request that needs no key has one all the same.
+    ///
+    /// # Errors
+    /// As [`Access::check`], if there is one and it is wrong.
+    pub(crate) fn has_key(&self, request: &Request) -> Result<bool, Problem> {
+        if !request.headers().contains_key(HEADER) {
+            return Ok(false);
+        }
+        self.judge(request).map(|()| true)
+    }
+
+    fn judge(&self, request: &Request) -> Result<(), Problem> {
         if self.keys.is_empty() {
             let detail = "this endpoint is off, for no API_KEY is set: the operator has to set one";
             return Err(Problem::new(StatusCode::FORBIDDEN, Code::NoKeyConfigured, detail));
         }
         let given = request.headers().get(HEADER);
         if given.is_some_and(|given| self.keys.contains(given.as_bytes())) {
-            request.extensions_mut().insert(LetIn);
             return Ok(());
         }
         let address = address_of(request);

@@ -10,9 +10,22 @@ pub const DATABASE_REQUESTS_MAX: usize = 128;
 
 /// Endpoints that need no turn: they do without the database, or have a bound of their own, and have to
 /// answer also when there is too much to do.
-const FREE: [&str; 7] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/api/v1/health"];
-/// Candles come out of memory as a rule. Where they do not, a turn is taken then.
-const LATER: [&str; 2] = ["/api/v1/ohlcv", "/api/v1/ohlcv/{asset}"];
+const FREE: [&str; 10] = [
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/api/v1/health",
+    "/api/v1/stream",
+    "/udf/config",
+    "/udf/time",
+];
+/// Candles come out of memory as a rule; where they do not, a turn is taken then. Those of a chart take theirs
+/// when they know what they have to read, to say in its own words if there is none.
+const LATER: [&str; 5] =
+    ["/api/v1/ohlcv", "/api/v1/ohlcv/{asset}", "/udf/symbols", "/udf/search", "/udf/history"];
 
 /// Lets requests in as long as there is room, and turns the others away at once.
 pub(crate) struct Admission {

@@ -8,7 +8,7 @@ const PREFLIGHT_MAX_AGE_SECONDS: u32 = 600;
 
 /// What a page may use.
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, DELETE";
-const ALLOWED_HEADERS: &str = "Content-Type, Idempotency-Key, X-API-KEY";
+const ALLOWED_HEADERS: &str = "Content-Type, Idempotency-Key, Last-Event-ID, X-API-KEY";
 /// Headers beyond the harmless ones that a page may read.
 const EXPOSED_HEADERS: &str = "Link, Location, Retry-After, X-Request-Id";
 

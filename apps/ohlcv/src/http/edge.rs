@@ -45,7 +45,7 @@ pub(crate) struct Kept {
 /// What a request has to pass.
 pub(crate) struct Gates {
     /// Who may use the protected endpoints.
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
     /// How many may use the database at once.
     pub(crate) admission: Arc<Admission>,
     /// Whose pages may read the answers.

@@ -121,7 +121,7 @@ impl From<JobState> for StateWord {
 }
 
 impl JobBody {
-    fn of(job: &Job, now: Timestamp) -> Self {
+    pub(crate) fn of(job: &Job, now: Timestamp) -> Self {
         let (done, expected) = (job.done(), job.expected());
         let percent = match expected {
             0 if job.state == JobState::Succeeded => 100,

@@ -31,7 +31,8 @@ pub(crate) struct Endpoint {
     /// As in the document: `{…}` stands for one segment.
     path: String,
     methods: Vec<Method>,
-    query_parameters: Vec<String>,
+    /// Any, if there is none of ours.
+    query_parameters: Option<Vec<String>>,
     /// Whether it needs a key.
     is_protected: bool,
     visits: Visits,
@@ -43,7 +44,7 @@ impl Routes {
         let page = |path: &&str| Endpoint {
             path: (*path).to_owned(),
             methods: vec![Method::GET],
-            query_parameters: Vec::new(),
+            query_parameters: Some(Vec::new()),
             is_protected: false,
             visits: Visits::to((*path).to_owned()),
         };
@@ -52,7 +53,7 @@ impl Routes {
             let parameters = path.operations.iter().flat_map(|operation| &operation.params);
             let in_query = parameters.filter(|parameter| parameter.in_type == MetaParamIn::Query);
             endpoints.push(Endpoint {
-                query_parameters: in_query.map(|parameter| parameter.name.clone()).collect(),
+                query_parameters: Some(in_query.map(|parameter| parameter.name.clone()).collect()),
                 is_protected: path.operations.iter().any(|operation| !operation.security.is_empty()),
                 methods: path.operations.iter().map(|operation| operation.method.clone()).collect(),
                 visits: Visits::to(path.path.clone()),
@@ -65,6 +66,18 @@ impl Routes {
             false => format!("there is {}", paths.join(", ")),
         };
         Self { endpoints, unmatched: Visits::to(UNMATCHED.to_owned()), hint }
+    }
+
+    /// The same, and pages of a protocol that is not ours: its clients may send parameters that nobody knows.
+    pub(crate) fn with_foreign(mut self, pages: &[&str]) -> Self {
+        self.endpoints.extend(pages.iter().map(|path| Endpoint {
+            path: (*path).to_owned(),
+            methods: vec![Method::GET],
+            query_parameters: None,
+            is_protected: false,
+            visits: Visits::to((*path).to_owned()),
+        }));
+        self
     }
 
     /// Where a path leads.
@@ -148,8 +161,9 @@ impl Endpoint {
             let (Some(name), Some(_)) = (percent_decoded(name), percent_decoded(value)) else {
                 return Err(malformed(pair));
             };
-            if !self.query_parameters.iter().any(|known| *known == name) {
-                let known = match self.query_parameters.as_slice() {
+            let Some(parameters) = &self.query_parameters else { continue };
+            if !parameters.iter().any(|known| *known == name) {
+                let known = match parameters.as_slice() {
                     [] => "this endpoint takes none".to_owned(),
                     names => format!("allowed are {}", names.join(", ")),
                 };

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use poem::Server;
 use poem::endpoint::BoxEndpoint;
+use poem::{EndpointExt, Server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,10 @@ use super::cutting::{Cutting, OpenConnections};
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 32;
+
+/// Every request carries it: when it is cancelled, an answer that would go on for ever has to end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stopping(pub(crate) CancellationToken);
 
 /// Serves until it is told to stop, then finishes the answers in hand within 5 s.
 ///
@@ -37,7 +41,7 @@ pub(crate) async fn serve_within(
 ) -> io::Result<()> {
     let open = OpenConnections::default();
     let connections = Connections::new(listener, limits, open.clone())?;
-    let endpoint = Cutting { inner: endpoint, open };
+    let endpoint = Cutting { inner: endpoint, open }.data(Stopping(stop.clone()));
     let server = Server::new_with_acceptor(connections).http2_max_concurrent_streams(STREAMS_MAX);
     let stopped = async move { stop.cancelled().await };
     server.run_with_graceful_shutdown(endpoint, stopped, Some(DRAIN_TIME_MAX)).await

@@ -16,6 +16,8 @@ mod request_ids;
 mod rows;
 mod several;
 mod stores;
+mod stream;
+mod udf;
 
 use std::sync::Arc;
 use std::time::Duration;

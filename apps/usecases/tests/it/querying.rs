@@ -2,6 +2,7 @@
 
 mod deriving;
 mod filling;
+mod following;
 mod gaps;
 mod heads;
 mod incidents;
