@@ -34,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod additions;
 mod asset;
 mod candle;
 mod canonical;
@@ -58,6 +59,7 @@ mod resample;
 mod schedule;
 mod timestamp;
 
+pub use additions::{AddedRun, Additions, additions};
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
 pub use canonical::canonical_line;
