@@ -14,6 +14,7 @@ mod formats;
 mod freshness;
 mod gaps;
 mod healing;
+mod in_and_out;
 mod interruption;
 mod intervals;
 mod job_queue;

@@ -62,6 +62,12 @@ pub struct ImportContext {
     pub progress: ProgressSink,
 }
 
+impl std::fmt::Debug for ImportContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImportContext").field("interval", &self.interval).finish_non_exhaustive()
+    }
+}
+
 /// What is done about stored candles, and whether anything is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
@@ -78,16 +84,10 @@ pub struct ImportOptions {
 /// back that the local clock may be wrong by all that is ever tolerated. Nothing that is stored is
 /// replaced unless told to. What the rows leave out between them is `pending`, and what the exchange
 /// has said about a hole stays. Run again, it finds everything unchanged.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Import {
     context: ImportContext,
     options: ImportOptions,
-}
-
-impl std::fmt::Debug for Import {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Import").field("options", &self.options).finish_non_exhaustive()
-    }
 }
 
 /// How far the rows of each asset have come within one file.

@@ -21,7 +21,7 @@ use crate::settings::{Settings, check_against_quote};
 use crate::wiring::{App, Outside, Refused};
 
 /// Rows that are read and written at a time.
-const ROWS_PER_PAGE: NonZeroU32 = NonZeroU32::new(4_096).unwrap_or(NonZeroU32::MIN);
+const ROWS_PER_PAGE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4_095);
 
 pub(super) async fn execute(
     settings: Settings,
@@ -164,17 +164,30 @@ impl Export<'_> {
         let begun = Encoder::begin(format_of(self.wanted), layout)?;
         let mut encoder = begun.context("this format has no rows")?;
         let mut output = Output::begin(target)?;
+        match self.fill(assets, &mut encoder, &mut output).await {
+            Ok(()) => output.finish().await,
+            Err(error) => {
+                output.abandon().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(
+        &self,
+        assets: Vec<(Asset, u64)>,
+        encoder: &mut Encoder,
+        output: &mut Output,
+    ) -> anyhow::Result<()> {
         for (asset, expected) in assets {
-            let Some(written) = self.rows(asset, expected, &mut encoder, &mut output).await? else {
-                return output.finish().await;
-            };
+            let Some(written) = self.rows(asset, expected, encoder, output).await? else { return Ok(()) };
             self.console.asset_finished(asset, &format!("{written} candles written"));
         }
         encoder.finish()?;
-        if output.write(encoder.take()).await {
+        if self.unless_stopped(output.write(encoder.take())).await? {
             output.whole().await;
         }
-        output.finish().await
+        Ok(())
     }
 
     /// Writes the rows of an asset; returns how many there were, or none if nobody takes them.

@@ -243,14 +243,14 @@ impl Columns {
             Unfit::of(Rule::Malformed.into(), None, &told)
         })?;
         let row = Row { open_time, cell };
-        if row.cell(Column::Filled)?.unwrap_or(false) {
+        if row.flag(Column::Filled)?.unwrap_or(false) {
             return Err(row.unfit(ImportRule::Filled, &format!("{open_time} carries the close of an earlier candle")));
         }
         for (column, wanted, rule) in [
-            (Column::Interval, self.wanted.interval.to_string(), ImportRule::OtherInterval),
-            (Column::Quote, self.wanted.quote.to_string(), ImportRule::OtherQuote),
+            (Column::Interval, self.wanted.interval.as_str(), ImportRule::OtherInterval),
+            (Column::Quote, self.wanted.quote.as_str(), ImportRule::OtherQuote),
         ] {
-            if self.has(column) && (row.cell)(column).text() != Some(&wanted) {
+            if self.has(column) && (row.cell)(column).text() != Some(wanted) {
                 let told = format!("{} is {}, not {wanted}", column.name(), (row.cell)(column));
                 return Err(row.unfit(rule, &told));
             }
@@ -289,7 +289,7 @@ impl<'a, F: Fn(Column) -> Cell<'a>> Row<F> {
         self.unfit(Rule::Malformed.into(), &told)
     }
 
-    fn cell(&self, column: Column) -> Result<Option<bool>, Unfit> {
+    fn flag(&self, column: Column) -> Result<Option<bool>, Unfit> {
         match (self.cell)(column) {
             Cell::Missing => Ok(None),
             cell => cell.flag().map(Some).ok_or_else(|| self.malformed(column)),

@@ -26,6 +26,7 @@ pub(super) enum Target {
 pub(super) struct Output {
     pieces: mpsc::Sender<Piece>,
     done: oneshot::Receiver<anyhow::Result<()>>,
+    is_file: bool,
 }
 
 #[derive(Debug)]
@@ -44,6 +45,7 @@ impl Output {
             Target::StandardOutput => None,
             Target::File { path, .. } => Some(beside(path)?),
         };
+        let is_file = begun.is_some();
         // No task of the runtime, which would wait at its end for a reader that takes nothing.
         std::thread::Builder::new().name("output".to_owned()).spawn(move || {
             let written = match (target, begun) {
@@ -55,7 +57,7 @@ impl Output {
             // Nobody waits for it if the program is to end.
             let _ = ended.send(written);
         })?;
-        Ok(Self { pieces, done })
+        Ok(Self { pieces, done, is_file })
     }
 
     /// Hands over the next piece; false if nobody takes it any more.
@@ -73,6 +75,14 @@ impl Output {
     pub(super) async fn finish(self) -> anyhow::Result<()> {
         drop(self.pieces);
         self.done.await.context("the thread that writes is gone")?
+    }
+
+    /// Leaves it as it is. The part of a file is gone then; for who reads standard output nobody waits.
+    pub(super) async fn abandon(self) {
+        if self.is_file {
+            // Why it is abandoned tells more than what else went wrong.
+            let _ = self.finish().await;
+        }
     }
 }
 
@@ -102,7 +112,8 @@ fn into_file(
         }
     }
     file.as_file().sync_all()?;
-    if force { file.persist(path) } else { file.persist_noclobber(path) }?;
+    let named = if force { file.persist(path) } else { file.persist_noclobber(path) };
+    named?;
     File::open(folder_of(path))?.sync_all()
 }
 

@@ -45,7 +45,7 @@ impl Input {
         // Within a file of Arrow's other format stands a stream, behind its mark.
         let in_file = format == Format::Arrow && first.starts_with(ARROW_FILE_MAGIC);
         let source: Box<dyn Read + Send> =
-            if in_file { Box::new(source) } else { Box::new(Cursor::new(first).chain(source)) };
+            if in_file { source } else { Box::new(Cursor::new(first).chain(source)) };
         let taken = Arc::new(AtomicU64::new(0));
         let counted = Counted { source, taken: Arc::clone(&taken) };
         let mut offers = Offers::open(format, counted, wanted).map_err(|Unreadable(why)| why)?;

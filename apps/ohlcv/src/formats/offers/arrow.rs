@@ -102,7 +102,7 @@ fn check_metadata(metadata: &HashMap<String, String>, wanted: &mut Wanted) -> Re
 }
 
 /// That an input is of another interval or in another quote asset.
-pub(super) fn other(column: Column, found: &str, wanted: &dyn std::fmt::Display) -> String {
+fn other(column: Column, found: &str, wanted: &dyn std::fmt::Display) -> String {
     match column {
         Column::Quote => format!("its prices are in {found}, those of this database (QUOTE_ASSET) in {wanted}"),
         _ => format!("it holds candles of {found}, this database (CANDLE_INTERVAL) those of {wanted}"),

@@ -119,7 +119,7 @@ fn scaled<const WHOLE: u32>(units: i128, scale: i32) -> Result<Decimal<WHOLE>, D
 /// Reads milliseconds since 1970, and times with an offset as RFC 3339, pandas and polars write them.
 fn time_of(text: &str) -> Result<Timestamp, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let millis = text.parse().map_err(|_| "beyond the year 9999")?;
+        let millis: i64 = text.parse().map_err(|_| "beyond the year 9999")?;
         return Timestamp::from_millis(millis).map_err(|error| error.to_string());
     }
     let (at, offset) = match text.strip_suffix(['Z', 'z']) {
