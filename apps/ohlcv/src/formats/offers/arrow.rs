@@ -1,6 +1,5 @@
 //! Rows out of an Arrow stream, record batch by record batch.
 
-use std::collections::HashMap;
 use std::io::Read;
 
 use arrow_array::cast::AsArray;
@@ -11,7 +10,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_ipc::reader::StreamReader;
-use arrow_schema::{ArrowError, DataType, Schema, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Metadata, Schema, TimeUnit};
 use ohlcv_domain::Asset;
 use ohlcv_usecases::OfferedRow;
 
@@ -77,7 +76,7 @@ fn unread(error: ArrowError) -> Unreadable {
 }
 
 /// What a stream of this program says about all of its rows; other programs say nothing.
-fn check_metadata(metadata: &HashMap<String, String>, wanted: &mut Wanted) -> Result<(), Unreadable> {
+fn check_metadata(metadata: &Metadata, wanted: &mut Wanted) -> Result<(), Unreadable> {
     if let Some(interval) = metadata.get("interval")
         && *interval != wanted.interval.to_string()
     {

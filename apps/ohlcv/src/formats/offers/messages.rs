@@ -49,7 +49,8 @@ impl<R: Read> Messages<R> {
         head.resize(PREFIX_BYTES.saturating_add(length), 0);
         self.input.read_exact(&mut head[PREFIX_BYTES..])?;
         if !self.ended {
-            let message = arrow_ipc::root_as_message(&head[PREFIX_BYTES..]).map_err(io::Error::other)?;
+            let message = arrow_ipc::root_as_message(&head[PREFIX_BYTES..])
+                .map_err(|error| io::Error::other(error.to_string()))?;
             self.body_left = u64::try_from(message.bodyLength()).map_err(io::Error::other)?;
             if self.body_left > BODY_BYTES_MAX {
                 return Err(io::Error::other(format!(
