@@ -140,7 +140,7 @@ async fn an_empty_database_is_seeded_without_the_exchange_and_only_the_rest_is_a
     // All but twenty candles in the middle and the newest ones.
     let seed = done(&from, &["export", "--asset", "BTC", "--end", &end.to_string()]);
     let lines: Vec<&str> = str::from_utf8(&seed).unwrap().lines().collect();
-    let seed = [&lines[..60], &lines[80..]].concat().join("\n");
+    let seed = [&lines[..60], &lines[80..]].concat().join("\n") + "\n";
     let database = TestDatabase::new(backend).await;
     let (status, told) = imported(&program(&database), &[], seed.as_bytes());
     assert_eq!(status, Some(0), "{told}");

@@ -25,7 +25,6 @@ frame = pl.read_ipc_stream(FOLDER / "all.arrow")
 assert frame.schema["volume"] == pl.Decimal(38, 8), frame.schema
 assert frame["volume"].max() > 10**21
 frame.write_ipc_stream(written("polars-stream.arrow"))
-frame.write_ipc(written("polars-file.arrow"), compression="uncompressed")
 words = frame.with_columns(pl.col("asset").cast(pl.Categorical), pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
 words.write_ipc_stream(written("polars-words.arrow"))
 frame.write_csv(written("polars.csv"))
@@ -39,8 +38,8 @@ with pa.ipc.new_stream(written("pyarrow-stream.arrow"), table.schema) as stream:
 nanos = table.set_column(
     table.column_names.index("timestamp"), "timestamp", table["timestamp"].cast(pa.timestamp("ns", "Europe/Vienna"))
 )
-with pa.ipc.new_file(written("pyarrow-file.arrow"), nanos.schema) as file:
-    file.write_table(nanos)
+with pa.ipc.new_stream(written("pyarrow-nanos.arrow"), nanos.schema) as stream:
+    stream.write_table(nanos)
 
 # As pandas has it: digits as text, times as times.
 exact = pd.read_csv(FOLDER / "all.csv", dtype=str, parse_dates=["timestamp"])
@@ -49,7 +48,9 @@ shuffled = exact[exact.columns[::-1]].drop(columns=["interval", "quote"])
 shuffled["trades"] = shuffled["trades"].astype(float)
 shuffled.to_csv(written("pandas-other-order.csv"), index=False)
 
-# What has lost its digits, or its time zone.
-frame.with_columns(pl.col(DECIMALS).cast(pl.Float64)).write_ipc_stream(written("float-polars.arrow"))
+# What has no longer its digits, or no time zone.
+frame.with_columns(pl.col(DECIMALS).cast(pl.Float64)).write_ipc_stream(written("refused-float.arrow"))
 naive = frame.with_columns(pl.col("timestamp").dt.replace_time_zone(None))
-naive.write_ipc_stream(written("float-naive.arrow"))
+naive.write_ipc_stream(written("refused-naive.arrow"))
+# What is no stream.
+frame.write_ipc(written("refused-file.arrow"))

@@ -111,7 +111,7 @@ fn a_file_that_cannot_be_meant_is_refused_before_anything_is_opened() {
         (&format!("quote,timestamp,{head}\nBTC,{row}\n"), &["--asset", "ETH"], "quote is \"BTC\", not USDT"),
         ("", &["--asset", "BTC"], "it is empty"),
         (&format!("timestamp;{}\n", head.replace(',', ";")), &["--asset", "BTC"], "timestamp;open;high"),
-        ("ARROW1\0\0nothing of the kind", &[], "no Arrow stream"),
+        ("ARROW1\0\0nothing of the kind", &[], "in Arrow's file format"),
         ("\u{1}\u{2}", &["--format", "arrow"], "no Arrow stream"),
         (&format!("timestamp,{head}\n\"{}", "7".repeat(200_000)), &["--asset", "BTC"], "a line of more than 65536 bytes"),
         (&format!("timestamp,{head}\n{row}\n"), &["--asset", "BTC", "missing.csv"], "missing.csv: No such file"),
@@ -167,5 +167,11 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
     let whole = done(&program, &["export", "--format", "arrow"]);
     let other = super::program(&TestDatabase::new(Backend::Sqlite).await);
     let output = fed(&other, &["import", "-"], &whole[..whole.len() - 400]);
-    assert_ne!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("it was cut short"), "{}", said(&output));
+    // Half a number is a number, too: 14.5 may have been 14.57.
+    let cut = format!("{NAMES}\n{}", rows.trim_end());
+    let (status, told) = imported(&other, &["--asset", "BTC"], cut.as_bytes());
+    assert_eq!((status, &told["assets"][0]["new"], &told["refused"]), (Some(1), &json!(1), &json!(1)), "{told}");
+    assert!(told["refusals"][0]["detail"].as_str().unwrap().contains("was the file cut short?"), "{told}");
 }

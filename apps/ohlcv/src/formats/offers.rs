@@ -18,7 +18,7 @@ use self::csv::CsvOffers;
 use super::Format;
 use crate::settings::check_against_quote;
 
-/// How the first bytes of Arrow's file format read, in which a stream stands.
+/// The first bytes of Arrow's other format, which is no stream.
 pub(crate) const ARROW_FILE_MAGIC: &[u8] = b"ARROW1\0\0";
 /// How a message of an Arrow stream begins.
 const ARROW_MESSAGE_MARK: &[u8] = &[0xff; 4];
@@ -55,8 +55,7 @@ pub(crate) enum Offers<R: Read> {
 impl<R: Read> Offers<R> {
     /// What an input is, by its first [`TELLING_BYTES`].
     pub(crate) fn format_of(first: &[u8]) -> Format {
-        let is_arrow = first.starts_with(ARROW_FILE_MAGIC) || first.starts_with(ARROW_MESSAGE_MARK);
-        if is_arrow { Format::Arrow } else { Format::Csv }
+        if first.starts_with(ARROW_MESSAGE_MARK) { Format::Arrow } else { Format::Csv }
     }
 
     /// Reads what an input says about all of its rows.

@@ -42,10 +42,12 @@ impl Input {
             Some(TableFormat::Arrow) => Format::Arrow,
             None => Offers::<Source>::format_of(&first),
         };
-        // Within a file of Arrow's other format stands a stream, behind its mark.
-        let in_file = format == Format::Arrow && first.starts_with(ARROW_FILE_MAGIC);
-        let source: Box<dyn Read + Send> =
-            if in_file { source } else { Box::new(Cursor::new(first).chain(source)) };
+        if first == ARROW_FILE_MAGIC {
+            return Err("it is in Arrow's file format, which has to be read from its end: write it as a stream, \
+                with write_ipc_stream in polars, with pyarrow.ipc.new_stream in pyarrow"
+                .to_owned());
+        }
+        let source: Box<dyn Read + Send> = Box::new(Cursor::new(first).chain(source));
         let taken = Arc::new(AtomicU64::new(0));
         let counted = Counted { source, taken: Arc::clone(&taken) };
         let mut offers = Offers::open(format, counted, wanted).map_err(|Unreadable(why)| why)?;

@@ -1,6 +1,6 @@
 //! Rows out of an Arrow stream, record batch by record batch.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -70,6 +70,7 @@ impl<R: Read> ArrowOffers<R> {
 
 fn unread(error: ArrowError) -> Unreadable {
     Unreadable(match error {
+        ArrowError::IoError(_, error) if error.kind() == ErrorKind::UnexpectedEof => "it was cut short".to_owned(),
         ArrowError::IoError(told, _) => told,
         error => error.to_string(),
     })

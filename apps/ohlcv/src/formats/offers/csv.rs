@@ -23,7 +23,7 @@ pub(crate) struct CsvOffers<R: Read> {
 
 impl<R: Read> CsvOffers<R> {
     pub(super) fn open(input: R, wanted: Wanted) -> Result<Self, Unreadable> {
-        let input = Bounded { input, since_line: 0 };
+        let input = Bounded { input, since_line: 0, ended: false };
         // Each line is looked at for itself, so that a short one spoils no other.
         let mut lines = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
         let names = lines.headers().map_err(|error| unread(&error))?.clone();
@@ -40,6 +40,11 @@ impl<R: Read> CsvOffers<R> {
             return Ok(None);
         }
         let number = self.line.position().map_or(0, csv::Position::line);
+        if self.lines.get_ref().ended {
+            // Half a number is a number, too.
+            let told = "the last line does not end: was the file cut short? If not, end it with a new line";
+            return Ok(Some(self.columns.misshapen(number, told)));
+        }
         if self.line.len() != self.width {
             let told = format!("{} fields, not {}", self.line.len(), self.width);
             return Ok(Some(self.columns.misshapen(number, &told)));
@@ -66,6 +71,8 @@ fn unread(error: &csv::Error) -> Unreadable {
 struct Bounded<R> {
     input: R,
     since_line: usize,
+    /// Whether its end was met. A line that ends as it should is there before.
+    ended: bool,
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -77,6 +84,7 @@ impl<R: Read> Read for Bounded<R> {
         }
         let read = self.input.read(buffer)?;
         self.since_line = self.since_line.saturating_add(read);
+        self.ended = read == 0;
         Ok(read)
     }
 }
