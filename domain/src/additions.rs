@@ -81,8 +81,7 @@ fn runs(slots: SlotRange, wanted: &[Candle], holes: &[Hole]) -> Vec<AddedRun> {
     let mut runs = Vec::new();
     let mut left = wanted;
     for part in slots.time().without(explained(slots, wanted, holes)) {
-        let (inside, behind) =
-            left.split_at(left.partition_point(|candle| candle.open_time() < part.end()));
+        let (inside, behind) = left.split_at(left.partition_point(|candle| candle.open_time() < part.end()));
         left = behind;
         let (Some(first), Some(last)) = (inside.first(), inside.last()) else { continue };
         let slots = slots.from(first.open_time()).before(grid.next(last.open_time()));

@@ -22,7 +22,7 @@ use crate::many_candles::with_candles;
 use crate::market::{HALF_DAY, Market, NOON, asset};
 
 ohlcv_tests::on_each_database!(
-    a_series_moves_to_another_database_to_the_digit,
+    a_series_moves_out_of_sqlite_to_the_digit,
     an_empty_database_is_seeded_without_the_exchange_and_only_the_rest_is_asked_for,
     an_import_that_is_killed_goes_on_when_it_is_run_again,
     an_import_waits_for_its_turn_with_an_asset,
@@ -82,21 +82,23 @@ async fn market() -> (Market, Timestamp) {
     (market, end)
 }
 
-/// From a database of the other kind, if there is one.
-fn other(backend: Backend) -> Backend {
-    match backend {
-        #[cfg(feature = "default")]
-        Backend::Sqlite => Backend::Postgres,
-        _ => Backend::Sqlite,
+ohlcv_tests::on_postgres! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_series_moves_out_of_postgresql_to_the_digit() {
+        a_series_moves(Backend::Postgres, Backend::Sqlite).await;
     }
 }
 
-async fn a_series_moves_to_another_database_to_the_digit(backend: Backend) {
+async fn a_series_moves_out_of_sqlite_to_the_digit(to: Backend) {
+    a_series_moves(Backend::Sqlite, to).await;
+}
+
+async fn a_series_moves(from: Backend, to: Backend) {
     let (market, end) = market().await;
-    let databases = [TestDatabase::new(other(backend)).await, TestDatabase::new(backend).await];
-    let [from, to] = databases.each_ref().map(|database| {
-        program(database).with("BINANCE_API_BASE_URL", &market.exchange.url())
-    });
+    let databases = [TestDatabase::new(from).await, TestDatabase::new(to).await];
+    let [from, to] = databases
+        .each_ref()
+        .map(|database| program(database).with("BINANCE_API_BASE_URL", &market.exchange.url()));
     done(&from, &["backfill", "--days", "95"]);
     let end = end.to_string();
     for (format, file) in [("csv", "all.csv"), ("arrow", "all.arrow")] {
@@ -182,7 +184,9 @@ async fn an_import_that_is_killed_goes_on_when_it_is_run_again(backend: Backend)
     let arguments = ["import", "minutes.csv", "--asset", "BTC", "--json"];
     let mut running = program.start(&arguments);
     let stored = async || -> i64 {
-        database.query("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM spot_ohlcv").await[0].try_get("", "n").unwrap()
+        database.query("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM spot_ohlcv").await[0]
+            .try_get("", "n")
+            .unwrap()
     };
     let deadline = Instant::now() + PATIENCE;
     while stored().await == 0 {
@@ -204,7 +208,9 @@ async fn an_import_waits_for_its_turn_with_an_asset(backend: Backend) {
     let program = program(&database).with("CANDLE_INTERVAL", "1m").with("LEASE_SECONDS", "1");
     done(&program, &["migrate"]);
     let now = SystemClock.now().millis() + 3_000;
-    let taken = format!("INSERT INTO lease (name, holder, token, expires_ms) VALUES ('asset BTC', 'somebody', 1, {now})");
+    let taken = format!(
+        "INSERT INTO lease (name, holder, token, expires_ms) VALUES ('asset BTC', 'somebody', 1, {now})"
+    );
     assert_eq!(database.execute(&taken).await, 1);
     let begun = Instant::now();
     let output = fed(&program, &["import", "-", "--asset", "BTC"], minutes(10).as_bytes());
@@ -224,8 +230,13 @@ async fn half_a_million_rows_go_in_and_out_in_little_memory() {
     let database = TestDatabase::new(Backend::Sqlite).await;
     let program = program(&database).with("CANDLE_INTERVAL", "1m");
     let table = minutes(MANY);
-    let mut importing =
-        program.command(&["import", "-", "--asset", "BTC"]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut importing = program
+        .command(&["import", "-", "--asset", "BTC"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut input = importing.stdin.take().unwrap();
     let begun = Instant::now();
     input.write_all(table.as_bytes()).unwrap();
@@ -252,7 +263,8 @@ async fn half_a_million_rows_go_in_and_out_in_little_memory() {
         assert!(exporting.wait().unwrap().success());
         println!("peak {peak} KiB");
         assert!(peak < MEMORY_KIB_MAX, "{format}: {peak} KiB");
-        let (status, told) = imported(&program, &["--dry-run"], &fs::read(program.folder().join(&file)).unwrap());
+        let (status, told) =
+            imported(&program, &["--dry-run"], &fs::read(program.folder().join(&file)).unwrap());
         assert_eq!((status, told["assets"][0]["unchanged"].as_u64()), (Some(0), Some(MANY)), "{told}");
     }
 }
@@ -263,8 +275,11 @@ async fn answers_of_the_api_are_imported_if_they_are_stored_candles() {
     let database = TestDatabase::new(Backend::Sqlite).await;
     let service = with_candles(&market, &database, Backend::Sqlite, 5_000).await;
     let expected = done(&program(&database).with("CANDLE_INTERVAL", "1m"), &["export"]);
-    for (query, more) in [("format=csv&fields=all", &["--asset", "BTC"][..]), ("format=arrow&fields=all", &[])] {
-        let answer = http_client().get(format!("{}/api/v1/ohlcv/BTC?{query}", service.url())).send().await.unwrap();
+    for (query, more) in
+        [("format=csv&fields=all", &["--asset", "BTC"][..]), ("format=arrow&fields=all", &[])]
+    {
+        let answer =
+            http_client().get(format!("{}/api/v1/ohlcv/BTC?{query}", service.url())).send().await.unwrap();
         let answer = answer.bytes().await.unwrap();
         let other = TestDatabase::new(Backend::Sqlite).await;
         let to = program(&other).with("CANDLE_INTERVAL", "1m");

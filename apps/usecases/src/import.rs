@@ -157,7 +157,9 @@ impl Import {
             reached.extend(done.map(|done| (asset, done)));
             changes = changes.saturating_add(1);
             if changes == CHANGES_OF_ASSET_WARNED {
-                tracing::warn!("rows of several assets lie between each other: sorted by asset they go faster");
+                tracing::warn!(
+                    "rows of several assets lie between each other: sorted by asset they go faster"
+                );
             }
         }
         Ok(())
@@ -255,12 +257,7 @@ impl Series<'_> {
     }
 
     /// Keeps a row until the page is full, unless it can be told at once that it is not to be stored.
-    async fn offer(
-        &mut self,
-        place: Place,
-        candle: Candle,
-        report: &mut ImportReport,
-    ) -> Result<(), Break> {
+    async fn offer(&mut self, place: Place, candle: Candle, report: &mut ImportReport) -> Result<(), Break> {
         let open_time = candle.open_time();
         let interval = self.context.interval;
         let grid = *self.grid.get_or_insert_with(|| Grid::from_first(interval, open_time));
@@ -339,8 +336,9 @@ impl Series<'_> {
         report.asset(self.asset).unchanged += found.unchanged;
         for run in found.runs {
             if self.options.dry_run {
-                let is_stored =
-                    |candle: &&Candle| stored.binary_search_by_key(&candle.open_time(), Candle::open_time).is_ok();
+                let is_stored = |candle: &&Candle| {
+                    stored.binary_search_by_key(&candle.open_time(), Candle::open_time).is_ok()
+                };
                 let changed = run.candles.iter().filter(is_stored).count() as u64;
                 report.asset(self.asset).changed += changed;
                 report.asset(self.asset).new += (run.candles.len() as u64).saturating_sub(changed);
@@ -349,7 +347,8 @@ impl Series<'_> {
             let now = self.context.clock.now();
             let commit = Commit::new(self.asset, run.slots, run.candles, run.findings, now);
             // Cannot happen: candles and gaps of a run cover it; the domain's tests.
-            let commit = commit.map_err(|error| StoreError::Refused { reason: error.to_string(), source: None })?;
+            let commit =
+                commit.map_err(|error| StoreError::Refused { reason: error.to_string(), source: None })?;
             let applied = self.context.store.apply(commit.with_fence(self.fence.clone())).await?;
             report.asset(self.asset).new += applied.new;
             report.asset(self.asset).changed += applied.changed;

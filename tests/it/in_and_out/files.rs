@@ -85,7 +85,11 @@ async fn a_full_disk_is_told_and_leaves_no_half_file() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("cannot write btc.csv; what was there before is as it was"), "{}", said(&output));
+    assert!(
+        said(&output).contains("cannot write btc.csv; what was there before is as it was"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(files_of(&program), ["btc.csv"]);
     assert_eq!(fs::read(program.folder().join("btc.csv")).unwrap(), b"mine");
 
@@ -110,7 +114,8 @@ async fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_export_that_nobody_takes_ends_when_it_is_asked_to() {
     let (program, _database) = filled(100_000).await;
-    let mut exporting = program.command(&["export"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut exporting =
+        program.command(&["export"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut some = [0; 100];
     let mut kept = exporting.stdout.take().unwrap();
     kept.read_exact(&mut some).unwrap();

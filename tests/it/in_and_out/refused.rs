@@ -13,7 +13,8 @@ ohlcv_tests::on_each_database!(
     a_stored_candle_is_replaced_only_when_told_to_and_kept_as_a_revision,
 );
 
-const NAMES: &str = "timestamp,open,high,low,close,volume,quote_volume,trades,taker_buy_volume,taker_buy_quote_volume";
+const NAMES: &str =
+    "timestamp,open,high,low,close,volume,quote_volume,trades,taker_buy_volume,taker_buy_quote_volume";
 
 async fn every_row_that_cannot_be_stored_is_told_with_its_line_its_value_and_its_rule(backend: Backend) {
     let database = TestDatabase::new(backend).await;
@@ -62,9 +63,13 @@ async fn every_row_that_cannot_be_stored_is_told_with_its_line_its_value_and_its
     assert_eq!((status, &again["assets"][0]["unchanged"]), (Some(1), &json!(4)), "{again}");
     assert_eq!((&again["refused"], &again["counts"]["malformed"]), (&json!(14), &json!(6)), "{again}");
     assert_eq!(again["refusals"][1]["row"], 4, "{again}");
-    assert_eq!(again["refusals"][1]["detail"], "timestamp is \"yesterday\": it names no offset, such as Z or +00:00");
+    assert_eq!(
+        again["refusals"][1]["detail"],
+        "timestamp is \"yesterday\": it names no offset, such as Z or +00:00"
+    );
     // What the rows left out between them nobody was asked about.
-    let holes = done(&program, &["export", "--start", "2024-01-01T12:00:00Z", "--end", "2024-01-02T00:00:00Z"]);
+    let holes =
+        done(&program, &["export", "--start", "2024-01-01T12:00:00Z", "--end", "2024-01-02T00:00:00Z"]);
     assert_eq!(holes.iter().filter(|byte| **byte == b'\n').count(), 1);
     let causes = database.query("SELECT cause FROM hole").await;
     assert_eq!(causes.len(), 2);
@@ -84,7 +89,8 @@ async fn a_stored_candle_is_replaced_only_when_told_to_and_kept_as_a_revision(ba
         assert!(said(&output).contains(told), "{}", said(&output));
     }
     assert_eq!(database.dump().await, before);
-    let (status, told) = imported(&program, &["--asset", "BTC", "--replace", "--dry-run"], table("2.5").as_bytes());
+    let (status, told) =
+        imported(&program, &["--asset", "BTC", "--replace", "--dry-run"], table("2.5").as_bytes());
     assert_eq!((status, &told["assets"][0]["changed"]), (Some(0), &json!(1)), "{told}");
     assert_eq!(database.dump().await, before);
     let (status, told) = imported(&program, &["--asset", "BTC", "--replace"], table("2.5").as_bytes());
@@ -102,19 +108,43 @@ fn a_file_that_cannot_be_meant_is_refused_before_anything_is_opened() {
     let cases: [(&str, &[&str], &str); 15] = [
         (&format!("timestamp,{head}\n{row}\n"), &[], "name them with --asset"),
         (&format!("timestamp,{head}\n{row}\n"), &["--asset", "BTCUSDT"], "write the asset alone, BTC"),
-        (&format!("timestamp,{head},filled,complete\n"), &["--asset", "BTC"], "derived from candles of another"),
+        (
+            &format!("timestamp,{head},filled,complete\n"),
+            &["--asset", "BTC"],
+            "derived from candles of another",
+        ),
         (&format!("{head}\n"), &["--asset", "BTC"], "there is no column timestamp"),
-        (&format!("timestamp,{head},mood\n"), &["--asset", "BTC"], "a column \"mood\", which is none of asset,"),
+        (
+            &format!("timestamp,{head},mood\n"),
+            &["--asset", "BTC"],
+            "a column \"mood\", which is none of asset,",
+        ),
         (&format!("timestamp,open_time,{head}\n"), &["--asset", "BTC"], "two columns for timestamp"),
-        (&format!("timestamp,{head},trades\n"), &["--asset", "BTC"], "there is no column quote_volume: of the four"),
-        (&format!("interval,timestamp,{head}\n1h,{row}\n"), &["--asset", "BTC"], "interval is \"1h\", not 12h"),
+        (
+            &format!("timestamp,{head},trades\n"),
+            &["--asset", "BTC"],
+            "there is no column quote_volume: of the four",
+        ),
+        (
+            &format!("interval,timestamp,{head}\n1h,{row}\n"),
+            &["--asset", "BTC"],
+            "interval is \"1h\", not 12h",
+        ),
         (&format!("quote,timestamp,{head}\nBTC,{row}\n"), &["--asset", "ETH"], "quote is \"BTC\", not USDT"),
         ("", &["--asset", "BTC"], "it is empty"),
         (&format!("timestamp;{}\n", head.replace(',', ";")), &["--asset", "BTC"], "timestamp;open;high"),
         ("ARROW1\0\0nothing of the kind", &[], "in Arrow's file format"),
         ("\u{1}\u{2}", &["--format", "arrow"], "no Arrow stream"),
-        (&format!("timestamp,{head}\n\"{}", "7".repeat(200_000)), &["--asset", "BTC"], "a line of more than 65536 bytes"),
-        (&format!("timestamp,{head}\n{row}\n"), &["--asset", "BTC", "missing.csv"], "missing.csv: No such file"),
+        (
+            &format!("timestamp,{head}\n\"{}", "7".repeat(200_000)),
+            &["--asset", "BTC"],
+            "a line of more than 65536 bytes",
+        ),
+        (
+            &format!("timestamp,{head}\n{row}\n"),
+            &["--asset", "BTC", "missing.csv"],
+            "missing.csv: No such file",
+        ),
     ];
     for (text, more, told) in cases {
         let program = Program::new(env!("CARGO_BIN_EXE_ohlcv"));
@@ -134,10 +164,9 @@ async fn what_belongs_to_another_interval_or_quote_is_refused_by_name() {
     assert_eq!(imported(&from, &["--asset", "BTC"], table.as_bytes()).0, Some(0));
     for format in ["csv", "arrow"] {
         let exported = done(&from, &["export", "--format", format]);
-        for (name, value, told) in [
-            ("CANDLE_INTERVAL", "1h", ["12h", "1h"]),
-            ("QUOTE_ASSET", "EUR", ["USDT", "EUR"]),
-        ] {
+        for (name, value, told) in
+            [("CANDLE_INTERVAL", "1h", ["12h", "1h"]), ("QUOTE_ASSET", "EUR", ["USDT", "EUR"])]
+        {
             let to = Program::new(env!("CARGO_BIN_EXE_ohlcv")).with(name, value);
             let output = fed(&to, &["import", "-"], &exported);
             assert_eq!(output.status.code(), Some(2), "{}", said(&output));
@@ -162,7 +191,11 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
     let rows = "2024-01-01T00:00:00Z,2,3,1,2,7,14,5,3,6\n2024-01-01T12:00:00Z,2,3,1,2,7,14,5,3,6\n";
     let table = format!("{NAMES}\n{rows}\"{}", "7".repeat(200_000));
     let (status, told) = imported(&program, &["--asset", "BTC"], table.as_bytes());
-    assert_eq!((status, &told["assets"][0]["new"], &told["clean"]), (Some(1), &json!(2), &json!(false)), "{told}");
+    assert_eq!(
+        (status, &told["assets"][0]["new"], &told["clean"]),
+        (Some(1), &json!(2), &json!(false)),
+        "{told}"
+    );
     assert!(told["unread"][0].as_str().unwrap().contains("a line of more than"), "{told}");
     let whole = done(&program, &["export", "--format", "arrow"]);
     let other = super::program(&TestDatabase::new(Backend::Sqlite).await);
@@ -172,6 +205,10 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
     // Half a number is a number, too: 14.5 may have been 14.57.
     let cut = format!("{NAMES}\n{}", rows.trim_end());
     let (status, told) = imported(&other, &["--asset", "BTC"], cut.as_bytes());
-    assert_eq!((status, &told["assets"][0]["new"], &told["refused"]), (Some(1), &json!(1), &json!(1)), "{told}");
+    assert_eq!(
+        (status, &told["assets"][0]["new"], &told["refused"]),
+        (Some(1), &json!(1), &json!(1)),
+        "{told}"
+    );
     assert!(told["refusals"][0]["detail"].as_str().unwrap().contains("was the file cut short?"), "{told}");
 }

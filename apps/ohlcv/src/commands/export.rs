@@ -61,12 +61,16 @@ fn check(wanted: &ExportArgs, quote: Asset) -> anyhow::Result<Place> {
     if let (Some(start), Some(end)) = (wanted.start, wanted.end)
         && start >= end
     {
-        return Err(Refused::because(format!("--start {start} is not before --end {end}: nothing opens between")));
+        return Err(Refused::because(format!(
+            "--start {start} is not before --end {end}: nothing opens between"
+        )));
     }
     let output = wanted.output.as_path();
     if output == Path::new("-") {
         if format_of(wanted) == Format::Arrow && io::stdout().is_terminal() {
-            return Err(Refused::because("Arrow is nothing to read on a terminal: name a file with --output".to_owned()));
+            return Err(Refused::because(
+                "Arrow is nothing to read on a terminal: name a file with --output".to_owned(),
+            ));
         }
         return Ok(Place::StandardOutput);
     }
@@ -150,7 +154,8 @@ impl Export<'_> {
             }
             return Ok(stored);
         }
-        let count_of = |asset| stored.iter().find(|(known, _)| *known == asset).map_or(0, |(_, count)| *count);
+        let count_of =
+            |asset| stored.iter().find(|(known, _)| *known == asset).map_or(0, |(_, count)| *count);
         Ok(named.into_iter().map(|asset| (asset, count_of(asset))).collect())
     }
 

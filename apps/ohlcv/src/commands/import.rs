@@ -93,8 +93,12 @@ fn open(settings: &Settings, wanted: &ImportArgs) -> anyhow::Result<Vec<Input>> 
     let mut inputs = Vec::with_capacity(wanted.files.len());
     let mut refused = Vec::new();
     for (file, path) in wanted.files.iter().enumerate() {
-        let rows =
-            Wanted { interval: settings.candle_interval, quote: settings.quote_asset, asset: wanted.asset, file };
+        let rows = Wanted {
+            interval: settings.candle_interval,
+            quote: settings.quote_asset,
+            asset: wanted.asset,
+            file,
+        };
         match Input::open(path, wanted.format, rows) {
             Ok(input) => inputs.push(input),
             Err(why) => refused.push(format!("{}: {why}", input::name_of(path))),

@@ -185,7 +185,9 @@ impl Columns {
             )));
         }
         if at[Column::Asset as usize].is_none() && wanted.asset.is_none() {
-            return Err(Unreadable("nothing says whose candles these are: name them with --asset".to_owned()));
+            return Err(Unreadable(
+                "nothing says whose candles these are: name them with --asset".to_owned(),
+            ));
         }
         Ok(Self { at, wanted })
     }
@@ -213,7 +215,11 @@ impl Columns {
     /// A row that has not got the cells of the others.
     fn misshapen(&self, row: u64, told: &str) -> OfferedRow {
         let place = Place { file: self.wanted.file, row };
-        OfferedRow { place, asset: self.wanted.asset, candle: Err(Unfit::of(Rule::Malformed.into(), None, told)) }
+        OfferedRow {
+            place,
+            asset: self.wanted.asset,
+            candle: Err(Unfit::of(Rule::Malformed.into(), None, told)),
+        }
     }
 
     fn asset(&self, cell: Cell<'_>) -> Result<Asset, Unfit> {
@@ -226,7 +232,8 @@ impl Columns {
             .ok_or_else(|| malformed(&format!("asset is {cell}")))?
             .parse()
             .map_err(|error| malformed(&format!("asset is {cell}: {error}")))?;
-        check_against_quote(asset, self.wanted.quote).map_err(|told| malformed(&format!("asset is {cell}: {told}")))?;
+        check_against_quote(asset, self.wanted.quote)
+            .map_err(|told| malformed(&format!("asset is {cell}: {told}")))?;
         match self.wanted.asset {
             Some(wanted) if wanted != asset => {
                 let told = format!("asset is {asset}, --asset {wanted}");
@@ -243,7 +250,9 @@ impl Columns {
         })?;
         let row = Row { open_time, cell };
         if row.flag(Column::Filled)?.unwrap_or(false) {
-            return Err(row.unfit(ImportRule::Filled, &format!("{open_time} carries the close of an earlier candle")));
+            return Err(
+                row.unfit(ImportRule::Filled, &format!("{open_time} carries the close of an earlier candle"))
+            );
         }
         for (column, wanted, rule) in [
             (Column::Interval, self.wanted.interval.as_str(), ImportRule::OtherInterval),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ohlcv_domain::{
-    Asset, Candle, Cause, Commit, Finding, Grid, Interval, Rule, SlotRange, TimeRange, Timestamp, disagreement,
-    missing_slots,
+    Asset, Candle, Cause, Commit, Finding, Grid, Interval, Rule, SlotRange, TimeRange, Timestamp,
+    disagreement, missing_slots,
 };
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, History, HoleQuery, Take};
@@ -89,7 +89,8 @@ impl World {
     /// The holes of BTC: first day, day behind the last one, cause.
     async fn holes(&self) -> Vec<(i64, i64, Cause)> {
         let holes = self.store.holes(asset("BTC"), HoleQuery::oldest(TimeRange::ALL, 1_000)).await.unwrap();
-        let number = |at: Timestamp| i64::try_from(days(0, 1).start().distance(at).as_secs() / 86_400).unwrap();
+        let number =
+            |at: Timestamp| i64::try_from(days(0, 1).start().distance(at).as_secs() / 86_400).unwrap();
         holes.iter().map(|hole| (number(hole.range.start()), number(hole.range.end()), hole.cause)).collect()
     }
 
@@ -141,7 +142,11 @@ async fn good_rows_are_stored_and_each_bad_one_is_refused_with_its_place_and_its
         candle(6, 7),
     ]);
     let malformed = Unfit::of(Rule::Malformed.into(), None, "open is \"lots\"");
-    offered.push(OfferedRow { place: Place { file: 0, row: 11 }, asset: None, candle: Err(malformed.clone()) });
+    offered.push(OfferedRow {
+        place: Place { file: 0, row: 11 },
+        asset: None,
+        candle: Err(malformed.clone()),
+    });
     offered.push(OfferedRow {
         place: Place { file: 0, row: 12 },
         asset: Some(asset("BTC")),
@@ -272,7 +277,8 @@ async fn rows_of_several_assets_may_lie_between_each_other_and_files_may_overlap
         offered.push(row(2 * u64::try_from(number).unwrap() + 1, "ETH", candle(number, 2)));
     }
     offered.push(row(40, "BTC", candle(3, 1)));
-    let other_file = |number| OfferedRow { place: Place { file: 1, row: 1 }, ..row(1, "BTC", candle(number, 1)) };
+    let other_file =
+        |number| OfferedRow { place: Place { file: 1, row: 1 }, ..row(1, "BTC", candle(number, 1)) };
     offered.extend([15, 16, 20].map(other_file));
     let report = world.import(offered).await;
     assert_eq!(refused(&report), [(40, "out_of_order")]);

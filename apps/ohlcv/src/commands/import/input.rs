@@ -43,9 +43,11 @@ impl Input {
             None => Offers::<Source>::format_of(&first),
         };
         if first == ARROW_FILE_MAGIC {
-            return Err("it is in Arrow's file format, which has to be read from its end: write it as a stream, \
+            return Err(
+                "it is in Arrow's file format, which has to be read from its end: write it as a stream, \
                 with write_ipc_stream in polars, with pyarrow.ipc.new_stream in pyarrow"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let source: Box<dyn Read + Send> = Box::new(Cursor::new(first).chain(source));
         let taken = Arc::new(AtomicU64::new(0));

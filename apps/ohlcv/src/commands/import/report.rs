@@ -12,7 +12,10 @@ use crate::settings::Settings;
 
 /// What to do about rows that were refused.
 const ADVICE: [(ImportRule, &str); 6] = [
-    (ImportRule::Differs, "another candle is stored and stays; --replace replaces it, and keeps it as a revision"),
+    (
+        ImportRule::Differs,
+        "another candle is stored and stays; --replace replaces it, and keeps it as a revision",
+    ),
     (
         ImportRule::Row(Rule::OutOfOrder),
         "rows of an asset have to ascend by time: sort the file by asset and timestamp, and import it again",
@@ -27,10 +30,7 @@ const ADVICE: [(ImportRule, &str); 6] = [
         "numbers have at most eight places, and are never rounded: they may have passed through a float",
     ),
     (ImportRule::Filled, "filled rows are no candles and are never stored"),
-    (
-        ImportRule::BeforeListing,
-        "it opens before the first candle of the asset on the exchange",
-    ),
+    (ImportRule::BeforeListing, "it opens before the first candle of the asset on the exchange"),
 ];
 
 /// What became of the rows of an asset, in a sentence.
@@ -89,7 +89,9 @@ fn line(found: &Found<'_>, refusal: &Refusal) -> String {
     let Refusal { place, asset, open_time, rule, evidence } = refusal;
     let mut told = place_told(found, *place);
     told.push(':');
-    for part in [asset.map(|asset| asset.to_string()), open_time.map(|at| at.to_string())].into_iter().flatten() {
+    for part in
+        [asset.map(|asset| asset.to_string()), open_time.map(|at| at.to_string())].into_iter().flatten()
+    {
         told.push(' ');
         told.push_str(&part);
     }
@@ -97,7 +99,8 @@ fn line(found: &Found<'_>, refusal: &Refusal) -> String {
 }
 
 fn place_told(found: &Found<'_>, place: Place) -> String {
-    let (name, word) = found.inputs.get(place.file).map_or(("", "row"), |(name, word)| (name.as_str(), *word));
+    let (name, word) =
+        found.inputs.get(place.file).map_or(("", "row"), |(name, word)| (name.as_str(), *word));
     format!("{name} {word} {}", place.row)
 }
 

@@ -70,7 +70,9 @@ impl<R: Read> ArrowOffers<R> {
 
 fn unread(error: ArrowError) -> Unreadable {
     Unreadable(match error {
-        ArrowError::IoError(_, error) if error.kind() == ErrorKind::UnexpectedEof => "it was cut short".to_owned(),
+        ArrowError::IoError(_, error) if error.kind() == ErrorKind::UnexpectedEof => {
+            "it was cut short".to_owned()
+        }
         ArrowError::IoError(told, _) => told,
         error => error.to_string(),
     })
@@ -89,7 +91,8 @@ fn check_metadata(metadata: &Metadata, wanted: &mut Wanted) -> Result<(), Unread
         return Err(Unreadable(other(Column::Quote, quote, &wanted.quote)));
     }
     let Some(asset) = metadata.get("asset") else { return Ok(()) };
-    let asset: Asset = asset.parse().map_err(|error| Unreadable(format!("its asset is {asset:?}: {error}")))?;
+    let asset: Asset =
+        asset.parse().map_err(|error| Unreadable(format!("its asset is {asset:?}: {error}")))?;
     match wanted.asset {
         Some(wanted) if wanted != asset => {
             Err(Unreadable(format!("it holds candles of {asset}, --asset is {wanted}")))
@@ -104,7 +107,9 @@ fn check_metadata(metadata: &Metadata, wanted: &mut Wanted) -> Result<(), Unread
 /// That an input is of another interval or in another quote asset.
 fn other(column: Column, found: &str, wanted: &dyn std::fmt::Display) -> String {
     match column {
-        Column::Quote => format!("its prices are in {found}, those of this database (QUOTE_ASSET) in {wanted}"),
+        Column::Quote => {
+            format!("its prices are in {found}, those of this database (QUOTE_ASSET) in {wanted}")
+        }
         _ => format!("it holds candles of {found}, this database (CANDLE_INTERVAL) those of {wanted}"),
     }
 }

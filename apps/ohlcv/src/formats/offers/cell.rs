@@ -70,7 +70,9 @@ impl<'a> Cell<'a> {
         let millis = match self {
             Self::Text(text) => return time_of(text),
             Self::Whole(millis) => i64::try_from(millis).ok(),
-            Self::Time { count, per_second } if per_second <= MILLIS => count.checked_mul(MILLIS / per_second),
+            Self::Time { count, per_second } if per_second <= MILLIS => {
+                count.checked_mul(MILLIS / per_second)
+            }
             Self::Time { count, per_second } => {
                 let parts = per_second / MILLIS;
                 if count.rem_euclid(parts) != 0 {
@@ -175,7 +177,10 @@ mod tests {
         }
         let time = |count, per_second| Cell::Time { count, per_second }.time();
         assert_eq!(time(-1, 1).unwrap().to_string(), "1969-12-31T23:59:59Z");
-        assert_eq!(time(1_730_419_200_000_000_000, 1_000_000_000).unwrap().to_string(), "2024-11-01T00:00:00Z");
+        assert_eq!(
+            time(1_730_419_200_000_000_000, 1_000_000_000).unwrap().to_string(),
+            "2024-11-01T00:00:00Z"
+        );
         assert!(time(1_730_419_200_000_001, 1_000_000).is_err());
         assert!(time(i64::MAX, 1).is_err());
     }
