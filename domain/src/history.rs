@@ -13,7 +13,7 @@ pub struct Revision {
     pub since: Option<Timestamp>,
     /// When it was replaced, by the local clock.
     pub until: Timestamp,
-    /// The job that replaced it; none if it was a scheduled run.
+    /// The job that replaced it; none if it was a scheduled run, or an import.
     pub job: Option<JobId>,
 }
 

@@ -74,6 +74,7 @@
 //! as the object that the API has for it. Reading holds to the same bounds as the constructors do,
 //! takes no number for a decimal, and refuses fields that it does not know.
 
+mod additions;
 mod asset;
 mod candle;
 mod canonical;
@@ -103,6 +104,7 @@ mod timestamp;
 /// What [`Price`] and [`Volume`] convert into for arithmetic.
 pub use bigdecimal::BigDecimal;
 
+pub use additions::{AddedRun, Additions, additions};
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
 pub use canonical::canonical_line;

@@ -15,6 +15,7 @@ mod formats;
 mod freshness;
 mod gaps;
 mod healing;
+mod in_and_out;
 mod interruption;
 mod intervals;
 mod job_queue;

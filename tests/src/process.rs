@@ -43,7 +43,9 @@ impl Program {
         self.folder.path()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The command that runs it, with nothing on standard input.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env_clear().envs(&self.env).current_dir(self.folder.path());
         command.stdin(Stdio::null());

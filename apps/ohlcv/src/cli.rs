@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ohlcv_domain::{Asset, Timestamp};
@@ -21,6 +22,8 @@ Examples:
       fetch what is missing of the last 30 days of one asset, then exit
   ohlcv verify --asset BTC
       compare every stored candle of one asset with the exchange; changes nothing
+  ohlcv export --output btc.csv --asset BTC
+      write all stored candles of one asset into a file, which `ohlcv import btc.csv` reads
 
 Settings come from built-in defaults, ohlcv.toml, .env, the environment and flags; the later one
 counts. `ohlcv --help` lists them all.";
@@ -51,6 +54,10 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Compares every stored candle with the exchange, and the store with itself; can be stopped
     Verify(VerifyArgs),
+    /// Writes all stored candles with all their fields, to standard output or into files
+    Export(ExportArgs),
+    /// Stores candles that come from files, through the same checks as those of the exchange
+    Import(ImportArgs),
     /// Brings the database schema up, or tells how it stands
     Migrate {
         /// What to do with the schema
@@ -113,6 +120,69 @@ impl VerifyArgs {
     pub fn assets(&self) -> Vec<Asset> {
         each_once(&self.assets)
     }
+}
+
+/// What `export` is to write, and where to.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportArgs {
+    /// One asset, as in BTC; may be repeated [default: everything that is stored]
+    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',')]
+    assets: Vec<Asset>,
+    /// Only candles that open at this time or later: RFC 3339, or milliseconds since 1970
+    #[arg(long, value_name = "T", value_parser = time)]
+    pub start: Option<Timestamp>,
+    /// Only candles that open before this time
+    #[arg(long, value_name = "T", value_parser = time)]
+    pub end: Option<Timestamp>,
+    /// How rows are written [default: arrow if FILE ends in .arrow or .arrows, else csv]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<TableFormat>,
+    /// A file, written whole or not at all; a folder, for a file of each asset; - for standard output
+    #[arg(short, long, value_name = "FILE|DIR|-", default_value = "-")]
+    pub output: PathBuf,
+    /// Overwrite files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl ExportArgs {
+    /// The assets named, each once, in their order; empty means all stored ones.
+    #[must_use]
+    pub fn assets(&self) -> Vec<Asset> {
+        each_once(&self.assets)
+    }
+}
+
+/// What `import` is to read, and what it may do.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportArgs {
+    /// Files with candles, ascending by time for each asset; - for standard input
+    #[arg(value_name = "FILE|-", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Whose candles these are, if the files do not say so
+    #[arg(long, value_name = "ASSET")]
+    pub asset: Option<Asset>,
+    /// How the files are written [default: as their first bytes look]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<TableFormat>,
+    /// Replace stored candles that differ; they are kept as revisions
+    #[arg(long)]
+    pub replace: bool,
+    /// Change no candle, but say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON document instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How files with candles are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Comma-separated values below a line of names
+    Csv,
+    /// Apache Arrow's IPC stream
+    Arrow,
 }
 
 fn each_once(named: &[Asset]) -> Vec<Asset> {
@@ -292,6 +362,17 @@ mod tests {
     }
 
     #[test]
+    fn export_and_import_say_where_from_and_where_to() {
+        let cli = parse("ohlcv export --asset btc,ETH --end 1730419200000 -o out --format arrow").unwrap();
+        let Some(Command::Export(args)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((args.assets().len(), args.output.as_path()), (2, "out".as_ref()));
+        assert_eq!((args.format, args.force), (Some(TableFormat::Arrow), false));
+        let cli = parse("ohlcv import a.csv - --asset btc --dry-run").unwrap();
+        let Some(Command::Import(args)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((args.files.len(), args.dry_run, args.replace, args.json), (2, true, false, false));
+    }
+
+    #[test]
     fn migrate_brings_up_unless_told_otherwise() {
         let action = |line| match parse(line).unwrap().command {
             Some(Command::Migrate { action }) => action,
@@ -315,6 +396,9 @@ mod tests {
             ("ohlcv verify --end 99999999999999999", "1 to 9999"),
             ("ohlcv verify --force", "--force"),
             ("ohlcv serve --force", "--force"),
+            ("ohlcv import", "FILE"),
+            ("ohlcv import a.csv --asset BTC,ETH", "BTC,ETH"),
+            ("ohlcv export --format json", "csv, arrow"),
             ("ohlcv migrate down", "up, status"),
             ("ohlcv --candel-interval 1h", "--candle-interval"),
             ("ohlcv --log-level", "--log-level"),

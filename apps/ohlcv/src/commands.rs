@@ -2,7 +2,9 @@
 
 mod backfill;
 mod demo;
+mod export;
 mod healthcheck;
+mod import;
 mod migrate;
 mod openapi;
 mod service;
@@ -37,6 +39,8 @@ enum End {
     PartlyFailed,
     /// A signal interrupted it; run again, it goes on.
     Interrupted(Signal),
+    /// A signal ended it, and what it was making is not whole.
+    Abandoned(Signal),
 }
 
 /// Runs a command to its end and says what to tell the shell.
@@ -46,6 +50,10 @@ pub async fn execute(cli: Cli) -> ExitCode {
         Ok(End::PartlyFailed) => ExitCode::from(FAILED),
         Ok(End::Interrupted(signal)) => {
             complain("interrupted; what was done is kept, run it again to go on");
+            ExitCode::from(signal.exit_code())
+        }
+        Ok(End::Abandoned(signal)) => {
+            complain("interrupted before the end; a file is written whole or not at all");
             ExitCode::from(signal.exit_code())
         }
         Err(error) => {
@@ -101,7 +109,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         return healthcheck::execute(&settings).await;
     }
     let console = match command {
-        Command::Backfill(_) | Command::Verify(_) => Console::for_command(),
+        Command::Backfill(_) | Command::Verify(_) | Command::Export(_) | Command::Import(_) => {
+            Console::for_command()
+        }
         _ => Console::for_service(),
     };
     telemetry::init(&settings.log_level, settings.log_format, &console)?;
@@ -119,6 +129,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         Command::Schedule => service::execute(settings, outside, Parts::SCHEDULER, lifecycle, console).await,
         Command::Backfill(wanted) => backfill::execute(settings, outside, &wanted, lifecycle, console).await,
         Command::Verify(wanted) => verify::execute(settings, outside, &wanted, lifecycle, console).await,
+        Command::Export(wanted) => export::execute(settings, outside, &wanted, lifecycle, console).await,
+        Command::Import(wanted) => import::execute(settings, outside, &wanted, lifecycle, console).await,
         Command::Migrate { action } => migrate::execute(&settings, action, &lifecycle).await,
         Command::Healthcheck => healthcheck::execute(&settings).await,
         Command::Openapi => openapi::execute(),

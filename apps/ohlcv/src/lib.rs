@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 mod console;
+mod formats;
 pub mod http;
 mod lifecycle;
 pub mod monitoring;

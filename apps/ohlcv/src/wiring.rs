@@ -16,9 +16,9 @@ use ohlcv_ports::{
     CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, LeaseTerms, ListAssets, ListGaps,
-    ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, ReadSeries, ReportSink, RunJob, SubmitJob,
-    VerificationSink, Verify,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Import, ImportContext, ImportOptions,
+    LeaseTerms, ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink,
+    QueryCandles, ReadSeries, ReportSink, RunJob, SubmitJob, VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -243,24 +243,12 @@ impl App {
     pub fn endpoint(&self) -> BoxEndpoint<'static> {
         let settings = &self.settings;
         let tracked = settings.tracked_assets.clone();
-        let series = ReadSeries::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.coverage),
-            Arc::<SqlStore>::clone(&self.database),
-            settings.candle_interval,
-            tracked.clone(),
-        );
         let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
         http::endpoint(HttpParts {
-            series,
+            series: self.series(),
             submit: SubmitJob::new(Arc::clone(&jobs), self.clock(), tracked.clone()),
             jobs,
-            assets: ListAssets::new(
-                Arc::clone(&self.coverage),
-                self.clock(),
-                tracked.clone(),
-                self.monitor_policy(),
-            ),
+            assets: self.assets(),
             revisions: ListRevisions::new(
                 Arc::<SqlStore>::clone(&self.database),
                 Arc::clone(&self.coverage),
@@ -278,6 +266,46 @@ impl App {
             database_requests_max: DATABASE_REQUESTS_MAX,
             read_cache_bytes: settings.read_cache_bytes,
         })
+    }
+
+    /// Stored candles, read by the piece.
+    fn series(&self) -> ReadSeries {
+        ReadSeries::new(
+            Arc::clone(&self.store),
+            Arc::clone(&self.coverage),
+            Arc::<SqlStore>::clone(&self.database),
+            self.settings.candle_interval,
+            self.settings.tracked_assets.clone(),
+        )
+    }
+
+    /// Stored candles, by queries.
+    #[must_use]
+    pub fn candles(&self) -> QueryCandles {
+        QueryCandles::new(self.series())
+    }
+
+    /// What is stored of every asset.
+    #[must_use]
+    pub fn assets(&self) -> ListAssets {
+        let tracked = self.settings.tracked_assets.clone();
+        ListAssets::new(Arc::clone(&self.coverage), self.clock(), tracked, self.monitor_policy())
+    }
+
+    /// An import of candles from elsewhere, which waits for its turn with each asset.
+    #[must_use]
+    pub fn import(&self, options: ImportOptions, stop: CancellationToken, progress: ProgressSink) -> Import {
+        let context = ImportContext {
+            store: Arc::clone(&self.store),
+            coverage: Arc::clone(&self.coverage),
+            clock: self.clock(),
+            interval: self.settings.candle_interval,
+            grace: self.settings.finality_grace,
+            terms: Some(self.terms.clone()),
+            stop,
+            progress,
+        };
+        Import::new(context, options)
     }
 
     /// Metrics and probes of a process without the API.

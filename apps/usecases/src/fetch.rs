@@ -9,6 +9,7 @@ use ohlcv_domain::{Applied, Asset, Closing, Commit, Fence, Grid, Interval, JobId
 use ohlcv_ports::{CandleSource, CandleStore, Clock, Coverage, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use crate::lease_terms::lease_of;
 use crate::report::{AssetError, AssetReport, Gains, Outcome, Progress, ProgressSink, ReportSink};
 use crate::{ExchangeTime, Kept, LeaseTerms, PageRoom, RunReport};
 
@@ -171,7 +172,7 @@ impl FetchContext {
             return undone(asset, Outcome::Stopped);
         }
         let Some(terms) = &self.terms else { return work(run).await };
-        let lease = format!("asset {asset}");
+        let lease = lease_of(asset);
         let taken = terms.wait_for(&lease, self.patience, &self.stop).await;
         let fence = match taken {
             Ok(Some(fence)) => fence,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohlcv_domain::Fence;
+use ohlcv_domain::{Asset, Fence};
 use ohlcv_ports::{Leases, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,11 @@ pub enum Kept<T> {
     Done(T),
     /// The lease was lost in the middle, and the work was dropped there.
     Lost,
+}
+
+/// The name of the lease under which one process at a time works on an asset.
+pub(crate) fn lease_of(asset: Asset) -> String {
+    format!("asset {asset}")
 }
 
 impl LeaseTerms {

@@ -7,6 +7,7 @@
 //! | [`FetchRange`] | the candles of a range that somebody named |
 //! | [`SubmitJob`] | somebody asks for a fetch, which becomes a job |
 //! | [`RunJob`] | a job is worked on, to its end or the next attempt |
+//! | [`Import`] | candles that somebody brings along; the good ones stored, the others refused by name |
 //! | [`Verify`] | stored against source, candle by candle; reports, repairs only when told |
 //! | [`QueryCandles`] | sorted, unique, half-open; of any interval that the stored one divides; filled and derived rows marked, never stored |
 //! | [`RowPages`] | every row of a range, a page at a time; none twice, none left out |
@@ -36,6 +37,7 @@ mod fetch_range;
 mod fill_gaps;
 mod follow_series;
 mod holes;
+mod import;
 mod ingest;
 mod job_board;
 mod last_prices;
@@ -65,6 +67,10 @@ pub use exchange_time::{CLOCK_DISTANCE_MAX, ExchangeTime};
 pub use fetch::{FetchContext, FetchPolicy};
 pub use fetch_range::FetchRange;
 pub use follow_series::{FollowSeries, News, NewsPage, Telling, Told};
+pub use import::{
+    AssetImport, Import, ImportContext, ImportOptions, ImportReport, ImportRule, OfferedRow, OfferedRows,
+    Place, REFUSALS_KEPT_MAX, Refusal, Unfit,
+};
 pub use last_prices::{ClosedCandle, LastPrice, LastPrices};
 pub use lease_terms::{Kept, LeaseTerms};
 pub use list_assets::{AssetCoverage, AssetStatus, ListAssets};

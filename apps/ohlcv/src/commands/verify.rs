@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ohlcv_domain::{TimeRange, Timestamp};
 use ohlcv_usecases::{Outcome, Verification, VerificationSink};
 
+pub(super) use self::table::aligned;
 use super::{End, progress, say};
 use crate::cli::VerifyArgs;
 use crate::console::Console;

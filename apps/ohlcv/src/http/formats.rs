@@ -1,33 +1,14 @@
-//! The formats that rows are served in, and how a request says which one it wants.
+//! How a request says which format it wants.
 
-mod arrow;
 mod columns;
-mod encoder;
-mod fields;
 
 use poem::http::{HeaderMap, header};
 use poem_openapi::registry::MetaSchema;
 
 pub(crate) use self::columns::{ColumnsBody, ColumnsRows, columns_bytes, push_columns};
-pub(crate) use self::encoder::{Encoder, Layout};
-pub(crate) use self::fields::Shape;
 use super::compression::weighed;
 use super::query::Parameter;
-
-/// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// An object for each row.
-    Json,
-    /// JSON too, with an array for each field.
-    Columns,
-    /// A line of JSON for each row.
-    Ndjson,
-    /// A line of comma-separated values for each row, below a line of names.
-    Csv,
-    /// Apache Arrow's IPC stream.
-    Arrow,
-}
+pub(crate) use crate::formats::{Encoder, Format, Layout, Shape};
 
 /// The format of an answer, and what said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,40 +19,6 @@ pub(crate) struct Negotiated {
 }
 
 impl Format {
-    /// All of them; where a client likes two as much, the first one is taken.
-    pub(crate) const ALL: [Self; 5] = [Self::Json, Self::Columns, Self::Ndjson, Self::Csv, Self::Arrow];
-
-    /// How the parameter `format` calls it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Columns => "columns",
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-            Self::Arrow => "arrow",
-        }
-    }
-
-    /// What `Accept` calls it, and `Content-Type`.
-    pub(crate) const fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Columns => "application/vnd.ohlcv.columns+json",
-            Self::Ndjson => "application/x-ndjson",
-            Self::Csv => "text/csv",
-            Self::Arrow => "application/vnd.apache.arrow.stream",
-        }
-    }
-
-    /// How a saved answer is called, if it is nothing to be looked at in a browser.
-    pub(crate) const fn file_extension(self) -> Option<&'static str> {
-        match self {
-            Self::Json | Self::Columns | Self::Ndjson => None,
-            Self::Csv => Some("csv"),
-            Self::Arrow => Some("arrows"),
-        }
-    }
-
     /// The format that a request without the parameter is answered in. JSON, if the client would take
     /// anything or nothing of what there is (RFC 9110 lets a server disregard `Accept`).
     pub(crate) fn accepted(request: &HeaderMap) -> Self {

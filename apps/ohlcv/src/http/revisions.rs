@@ -62,7 +62,7 @@ pub(crate) struct RevisionRow {
     since: Option<Time>,
     /// When it was replaced.
     until: Time,
-    /// The job that replaced it; null if it was a scheduled run.
+    /// The job that replaced it; null if it was a scheduled run, or an import.
     #[oai(nullable)]
     job_id: Option<String>,
 }

@@ -162,7 +162,7 @@ fn different(stored: &Candle, source: &Candle) -> String {
 }
 
 /// Columns as wide as their widest cell; numbers to the right, the last column as it is.
-fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+pub(in crate::commands) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = String::new();

@@ -7,7 +7,7 @@ use poem_openapi::Object;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::fields::{Shape, fields};
+use crate::formats::{Shape, Value, fields};
 use crate::http::dto::Time;
 
 // The shape as documented; the bytes are written by `columns_bytes`.
@@ -101,7 +101,7 @@ impl Serialize for Columns<'_> {
 
 struct Column<'a> {
     rows: &'a [Row],
-    of: fn(&Row) -> super::fields::Value,
+    of: fn(&Row) -> Value,
 }
 
 impl Serialize for Column<'_> {

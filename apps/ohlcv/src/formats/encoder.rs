@@ -9,10 +9,13 @@ use serde::{Serialize, Serializer};
 
 use super::Format;
 use super::arrow::ArrowRows;
-use super::fields::{Field, Shape, fields};
+use super::fields::{Field, Shape, fields, stored_fields};
 
 /// How the column is called that says whose a row is, where there are rows of several assets.
 pub(super) const ASSET: &str = "asset";
+/// What rows say besides that are to be stored elsewhere.
+pub(super) const INTERVAL: &str = "interval";
+pub(super) const QUOTE: &str = "quote";
 
 /// What the rows of an answer look like.
 #[derive(Clone, Debug)]
@@ -22,18 +25,25 @@ pub(crate) struct Layout {
     pub(super) assets: Vec<Asset>,
     /// Whether each row says whose it is.
     pub(super) with_asset: bool,
+    /// What prices are in, if the rows are to say so.
+    pub(super) quote: Option<Asset>,
     pub(super) fields: Vec<&'static Field>,
 }
 
 impl Layout {
     /// Rows of one asset, which is known without them.
     pub(crate) fn of_one(asset: Asset, interval: Interval, shape: Shape) -> Self {
-        Self { interval, assets: vec![asset], with_asset: false, fields: fields(shape) }
+        Self { interval, assets: vec![asset], with_asset: false, quote: None, fields: fields(shape) }
     }
 
     /// Rows of several assets, each of which says whose it is.
     pub(crate) fn of_several(assets: Vec<Asset>, interval: Interval, shape: Shape) -> Self {
-        Self { interval, assets, with_asset: true, fields: fields(shape) }
+        Self { interval, assets, with_asset: true, quote: None, fields: fields(shape) }
+    }
+
+    /// Stored candles, which say all that has to be known to store them elsewhere.
+    pub(crate) fn of_stored(assets: Vec<Asset>, interval: Interval, quote: Asset) -> Self {
+        Self { interval, assets, with_asset: true, quote: Some(quote), fields: stored_fields() }
     }
 
     /// How the answer is called when it is saved. None of the names needs quoting.
@@ -131,8 +141,10 @@ impl Lines {
     /// The line of names.
     fn names(&mut self) -> io::Result<()> {
         let asset = self.layout.with_asset.then_some(ASSET);
+        let said: &[&str] = if self.layout.quote.is_some() { &[INTERVAL, QUOTE] } else { &[] };
+        let names = asset.into_iter().chain(said.iter().copied());
         let mut table = csv::Writer::from_writer(&mut self.written);
-        table.write_record(asset.into_iter().chain(self.layout.fields.iter().map(|field| field.name)))?;
+        table.write_record(names.chain(self.layout.fields.iter().map(|field| field.name)))?;
         table.flush()
     }
 
@@ -142,6 +154,10 @@ impl Lines {
         for row in rows {
             if self.layout.with_asset {
                 table.write_field(asset.as_str())?;
+            }
+            if let Some(quote) = self.layout.quote {
+                table.write_field(self.layout.interval.as_str())?;
+                table.write_field(quote.as_str())?;
             }
             for field in &self.layout.fields {
                 text.clear();

@@ -97,6 +97,11 @@ pub(crate) fn fields(shape: Shape) -> Vec<&'static Field> {
     BASIC.iter().chain(derived).chain(details).collect()
 }
 
+/// The fields of a candle as it is stored: what a filled row is not is no question.
+pub(crate) fn stored_fields() -> Vec<&'static Field> {
+    BASIC.iter().filter(|field| field.kind != Kind::Flag).chain(&DETAILS).collect()
+}
+
 impl Value {
     /// Milliseconds since 1970 of an instant.
     pub(crate) fn millis(self) -> Option<i64> {

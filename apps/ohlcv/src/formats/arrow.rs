@@ -11,7 +11,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef, TimeUnit};
 use ohlcv_domain::{Asset, Row};
 
-use super::encoder::{ASSET, Layout};
+use super::encoder::{ASSET, INTERVAL, Layout, QUOTE};
 use super::fields::{Field, Kind};
 
 /// The digits of a decimal: as many as 128 bits hold, so that readers can add without running over.
@@ -81,10 +81,11 @@ fn schema(layout: &Layout) -> Schema {
         arrow_schema::Field::new(field.name, kind, field.nullable)
     });
     let names: Vec<&str> = layout.assets.iter().map(Asset::as_str).collect();
-    let metadata = HashMap::from([
+    let mut metadata = HashMap::from([
         (if layout.with_asset { "assets" } else { ASSET }.to_owned(), names.join(",")),
-        ("interval".to_owned(), layout.interval.to_string()),
+        (INTERVAL.to_owned(), layout.interval.to_string()),
     ]);
+    metadata.extend(layout.quote.map(|quote| (QUOTE.to_owned(), quote.to_string())));
     Schema::new(asset.into_iter().chain(fields).collect::<Vec<_>>()).with_metadata(metadata)
 }
 
