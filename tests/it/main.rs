@@ -23,6 +23,7 @@ mod market;
 mod metrics;
 mod program;
 mod schedule;
+mod shell;
 mod store;
 mod tidy;
 mod unattended;

@@ -1,10 +1,12 @@
 //! Fetches, stores and serves Binance spot candles: the program's parts, for its tests.
 
 pub mod cli;
+mod colours;
 pub mod commands;
 mod console;
 pub mod http;
 mod lifecycle;
+mod lookalike;
 pub mod monitoring;
 mod run_log;
 pub mod scheduler;
