@@ -222,9 +222,9 @@ pub(super) fn laid_out(program: Command) -> Command {
 /// All commands with a line each, in groups.
 fn overview(program: &Command, styles: &Styles) -> String {
     let is_grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
-    let names = program.get_subcommands().map(Command::get_name);
-    let others: Vec<&str> = names.clone().filter(|name| !is_grouped(name)).collect();
-    let widest = names.map(str::len).max().unwrap_or(0);
+    let names: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
+    let others: Vec<&str> = names.iter().copied().filter(|name| !is_grouped(name)).collect();
+    let widest = names.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for (title, names) in GROUPS.into_iter().chain([(OTHERS, others.as_slice())]) {
         let commands = names.iter().filter_map(|name| program.find_subcommand(name));
