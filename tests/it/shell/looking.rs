@@ -30,8 +30,10 @@ async fn stored(backend: Backend) -> (Market, TestDatabase, Program) {
     let gone = TimeRange::new(HALF_DAY.step(closed, -9), HALF_DAY.step(closed, -5)).unwrap();
     market.source.remove(asset("BTC"), Interval::H12, gone);
     let database = TestDatabase::new(backend).await;
-    let program = talking_to(&market, "BTC,ETH").with("DATABASE_URL", database.url());
-    let output = program.run(&["backfill", "--days", "100"]);
+    let program = talking_to(&market, "BTC,ETH")
+        .with("DATABASE_URL", database.url())
+        .with("INITIAL_BACKFILL_DAYS", "100");
+    let output = program.run(&["backfill"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     (market, database, program)
 }

@@ -48,8 +48,8 @@ async fn what_goes_into_a_pipe_or_a_file_is_plain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backfill_prints_its_summary_on_standard_output_and_the_rest_elsewhere() {
     let market = market(HALF_DAY, &["BTC", "ETH"], 200).await;
-    let program = talking_to(&market, "BTC,NOPE,ETH");
-    let output = program.run(&["backfill", "--days", "95"]);
+    let program = talking_to(&market, "BTC,NOPE,ETH").with("INITIAL_BACKFILL_DAYS", "95");
+    let output = program.run(&["backfill"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let table = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();

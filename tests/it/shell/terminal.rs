@@ -21,6 +21,18 @@ async fn slow() -> (Market, Program) {
     (market, program)
 }
 
+/// What the terminal shows, time and again while it is sent a text: the lines that are not empty.
+fn screens(sent: &str) -> Vec<Vec<String>> {
+    let mut terminal = vt100::Parser::new(40, 120, 0);
+    let mut screens = Vec::new();
+    for part in sent.split_inclusive('\r') {
+        terminal.process(part.as_bytes());
+        let lines = terminal.screen().rows(0, 120).filter(|line| !line.trim().is_empty());
+        screens.push(lines.collect());
+    }
+    screens
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backfill_shows_bars_and_ends_with_a_table() {
     let (_market, program) = slow().await;
@@ -32,13 +44,16 @@ async fn a_backfill_shows_bars_and_ends_with_a_table() {
     }
     assert!(seen.contains("of 2 assets done"), "{seen}");
     assert!(sent.contains("\u{1b}[36m"), "bars have a colour: {sent:?}");
+    let bars = screens(&sent).iter().map(|lines| lines.iter().filter(|line| line.contains("/s")).count()).max();
+    assert_eq!(bars, Some(3), "one for each asset and one for both: {seen}");
     let (_, table) = seen.rsplit_once("outcome").unwrap();
     assert!(table.contains("complete") && !table.contains("[="), "the bars are gone: {table}");
     assert!(sent.contains("\u{1b}[32mcomplete"), "{sent:?}");
-    // What is between two ends of a line is a bar, or something else.
-    for line in seen.split(['\r', '\n']) {
-        let kinds = ["[=", " INFO ", "new candles"].iter().filter(|kind| line.contains(**kind)).count();
-        assert!(kinds <= 1, "torn: {line:?}");
+    let last = screens(&sent).pop().unwrap();
+    for line in &last {
+        let kinds = [" INFO ", ": 8640 new candles", "complete", "outcome"];
+        let is_whole = kinds.iter().filter(|kind| line.contains(**kind)).count() == 1;
+        assert!(is_whole && !line.contains("[="), "torn: {line:?} in {last:#?}");
     }
     let (sent, status) = program.run_on_terminal(&["verify"]);
     let seen = shown(&sent);
@@ -96,11 +111,11 @@ async fn who_wants_no_colours_sees_bars_without_and_a_dumb_terminal_is_sent_line
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_log_lines_and_help_have_colours_on_a_terminal_alone() {
     let market = market(HALF_DAY, &["BTC"], 200).await;
-    let program = talking_to(&market, "BTC");
+    let program = talking_to(&market, "BTC").with("INITIAL_BACKFILL_DAYS", "95");
     let open = HALF_DAY.floor(SystemClock.now());
     let gone = TimeRange::new(HALF_DAY.step(open, -9), HALF_DAY.step(open, -5));
     market.source.remove(asset("BTC"), Interval::H12, gone.unwrap());
-    assert_eq!(program.run(&["backfill", "--days", "95"]).status.code(), Some(0));
+    assert_eq!(program.run(&["backfill"]).status.code(), Some(0));
     for (line, part) in [
         ("assets", "\u{1b}[32mcomplete"),
         ("candles BTC --since 30d --fill", "\u{1b}[2mfilled"),

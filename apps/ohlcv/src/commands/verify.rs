@@ -8,10 +8,11 @@ use std::sync::Arc;
 use ohlcv_domain::{TimeRange, Timestamp};
 use ohlcv_usecases::{Outcome, Verification, VerificationSink};
 
-use super::{End, progress, say, watch};
+use super::{End, complain, progress, say, watch};
 use crate::cli::VerifyArgs;
 use crate::console::Console;
 use crate::lifecycle::Lifecycle;
+use crate::lookalike;
 use crate::settings::{Settings, check_against_quote};
 use crate::wiring::{App, Outside, Refused};
 
@@ -52,6 +53,12 @@ pub(super) async fn execute(
         true => document::of(&app.settings, wanted, &found)?,
         false => table::of(wanted, &found),
     })?;
+    for nothing in found.iter().filter(|found| found.stored == 0) {
+        let known = &app.settings.tracked_assets;
+        if let Some(meant) = lookalike::meant(nothing.asset, app.settings.quote_asset, known) {
+            complain(&format!("nothing is stored of {}: is {meant} meant?", nothing.asset));
+        }
+    }
     Ok(if found.iter().all(Verification::is_clean) { End::Done } else { End::PartlyFailed })
 }
 
