@@ -58,6 +58,10 @@ impl Bars {
     }
 
     pub(super) fn advanced(&mut self, asset: Asset, count: Count) {
+        // A service looks at all assets time and again: they show up where there is something to do.
+        if count.expected == 0 && !self.tally.is_announced() {
+            return;
+        }
         self.tally.advanced(asset, count);
         if let Some(bar) = self.bar(asset) {
             show(&bar, count, self.colours);

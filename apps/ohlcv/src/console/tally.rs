@@ -32,6 +32,11 @@ impl Tally {
         *self = Self { wanted: assets, of: BTreeMap::new() };
     }
 
+    /// Whether it was said how many assets are going to be worked on.
+    pub(super) const fn is_announced(&self) -> bool {
+        self.wanted > 0
+    }
+
     pub(super) fn advanced(&mut self, asset: Asset, count: Count) {
         self.of.insert(asset, (count, false));
     }
