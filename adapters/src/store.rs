@@ -32,9 +32,9 @@ use ohlcv_ports::{
 };
 use sea_orm::{DatabaseConnection, DbErr};
 
-pub use connect::connect;
+pub use connect::{connect, connect_to_existing};
 pub use error::store_error;
-pub use installation::{InstallationError, claim_installation};
+pub use installation::{InstallationError, check_installation, claim_installation};
 pub use usage::PoolConnections;
 use values::Dialect;
 

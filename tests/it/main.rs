@@ -25,6 +25,7 @@ mod market;
 mod metrics;
 mod program;
 mod schedule;
+mod shell;
 mod store;
 mod stream;
 mod tidy;

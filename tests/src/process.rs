@@ -58,6 +58,32 @@ impl Program {
         self.command(arguments).output().expect("the program starts")
     }
 
+    /// Starts it with an end of its standard output in the caller's hands.
+    #[must_use]
+    pub fn start_piped(&self, arguments: &[&str]) -> Child {
+        let piped = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        piped.expect("the program starts")
+    }
+
+    /// Runs it to its end on a terminal, which `script` of util-linux imitates: 120 columns, 40 lines,
+    /// xterm unless its environment says otherwise. Returns what the terminal was sent.
+    #[must_use]
+    pub fn run_on_terminal(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
+        let binary = self.binary.to_str().expect("a path in UTF-8");
+        let words: Vec<String> = std::iter::once(binary).chain(arguments.iter().copied()).map(quoted).collect();
+        let line = format!("stty cols 120 rows 40; exec {}", words.join(" "));
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env_clear();
+        // The shell in between finds its programs; the program under test starts none.
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TERM", "xterm-256color");
+        command.envs(&self.env).current_dir(self.folder.path()).stdin(Stdio::null());
+        let output = command.output().unwrap_or_else(|error| {
+            panic!("no terminal can be imitated: `script` of util-linux is missing (Debian: bsdutils)? {error}")
+        });
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+    }
+
     /// Starts it and leaves it running.
     #[must_use]
     pub fn start(&self, arguments: &[&str]) -> Running {

@@ -36,6 +36,22 @@ const IDLE_IN_TRANSACTION_TIME_MAX: &str = "10s";
 /// [`StoreError::Unavailable`] if it cannot be reached, [`StoreError::Refused`] if it does not let us in;
 /// the latter without a source if nobody was asked, because the URL itself cannot be used.
 pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
+    open(url, |sqlite| sqlite.journal_mode(SqliteJournalMode::Wal)).await
+}
+
+/// Opens a database that is there, as it is: no SQLite file is made, whatever the URL says, and one
+/// without a write-ahead log gets none.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to_existing(url: &str) -> Result<DatabaseConnection, StoreError> {
+    open(url, |sqlite| sqlite.create_if_missing(false)).await
+}
+
+async fn open(
+    url: &str,
+    of_sqlite: impl Fn(SqliteConnectOptions) -> SqliteConnectOptions + Send + Sync + 'static,
+) -> Result<DatabaseConnection, StoreError> {
     let hint = check(url).map_err(|reason| StoreError::Refused { reason, source: None })?;
     let mut options = ConnectOptions::new(url);
     options
@@ -48,11 +64,8 @@ pub async fn connect(url: &str) -> Result<DatabaseConnection, StoreError> {
         .map_sqlx_postgres_opts(|postgres| {
             postgres.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIME_MAX)])
         })
-        .map_sqlx_sqlite_opts(|sqlite| {
-            sqlite
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(BUSY_TIME_MAX)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            of_sqlite(sqlite).synchronous(SqliteSynchronous::Full).busy_timeout(BUSY_TIME_MAX)
         });
     let mut opened = Database::connect(options.clone()).await;
     for _ in 0..LOCKED_RETRIES_MAX {

@@ -44,6 +44,23 @@ pub async fn claim_installation(
     Ok(())
 }
 
+/// Refuses settings of other values than a database is bound to, and writes nothing.
+///
+/// # Errors
+/// As [`claim_installation`].
+pub async fn check_installation(
+    db: &DatabaseConnection,
+    settings: &[(&'static str, String)],
+) -> Result<(), InstallationError> {
+    for (variable, wanted) in settings {
+        let stored = read(db, variable).await.map_err(store_error)?;
+        if let Some(stored) = stored.filter(|stored| stored != wanted) {
+            return Err(InstallationError::Mismatch { variable, stored, wanted: wanted.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// The stored value of a setting, which is `wanted` if there was none.
 async fn claim(db: &DatabaseConnection, name: &str, wanted: &str) -> Result<String, DbErr> {
     if let Some(stored) = read(db, name).await? {

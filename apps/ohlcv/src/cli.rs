@@ -1,36 +1,30 @@
 //! The command line.
 
+mod help;
+mod values;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
-use ohlcv_domain::{Asset, Timestamp};
+use clap::{Arg, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use ohlcv_domain::{Asset, Interval, Timestamp};
 
+pub use self::values::Since;
+use self::values::{asset, interval, since, time};
 use crate::settings::{VARIABLES, Variable};
+
+/// The most rows that `candles --limit` takes, as many as one answer of the API has.
+const LIMIT_ROWS_MAX: i64 = 10_000;
 
 /// Where the flags of the settings stand in `--help`.
 const SETTINGS_HEADING: &str = "Settings";
 
-const EXAMPLES: &str = "\
-Examples:
-  ohlcv demo
-      everything against a simulated exchange: no network, nothing kept
-  ohlcv --tracked-assets BTC,ETH --candle-interval 1h
-      fetch, store and serve two assets, in ohlcv.db
-  ohlcv backfill --asset BTC --days 30
-      fetch what is missing of the last 30 days of one asset, then exit
-  ohlcv verify --asset BTC
-      compare every stored candle of one asset with the exchange; changes nothing
-  ohlcv export --output btc.csv --asset BTC
-      write all stored candles of one asset into a file, which `ohlcv import btc.csv` reads
-
-Settings come from built-in defaults, ohlcv.toml, .env, the environment and flags; the later one
-counts. `ohlcv --help` lists them all.";
-
 /// Fetches Binance spot candles, stores them exactly and serves them over REST.
 #[derive(Debug, Parser)]
-#[command(name = "ohlcv", version, after_help = EXAMPLES)]
+#[command(name = "ohlcv", version, after_help = help::PROGRAM)]
+#[command(after_long_help = format!("{}\n\n{}", help::PROGRAM, help::PROGRAM_EXITS))]
 pub struct Cli {
     /// What to do; without a command, `run`.
     #[command(subcommand)]
@@ -45,31 +39,68 @@ pub struct Cli {
 pub enum Command {
     /// API and scheduler in one process (what happens without a command)
     #[default]
+    #[command(after_help = help::RUN)]
     Run,
     /// The API alone: stateless, any number of them
+    #[command(after_help = help::SERVE)]
     Serve,
     /// The scheduler alone: catches up after candle closes, heals holes
+    #[command(after_help = help::SCHEDULE)]
     Schedule,
-    /// Fetches the history that is missing, then exits; can be stopped and run again
+    /// Fetches the history that is missing; can be stopped and run again
+    #[command(after_help = help::BACKFILL)]
     Backfill(BackfillArgs),
-    /// Compares every stored candle with the exchange, and the store with itself; can be stopped
+    /// Compares what is stored with the exchange, and with itself
+    #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
-    /// Writes all stored candles with all their fields, to standard output or into files
+    /// Writes all stored candles with all their fields
+    #[command(after_help = help::EXPORT)]
     Export(ExportArgs),
-    /// Stores candles that come from files, through the same checks as those of the exchange
+    /// Stores candles out of files, checked as those of the exchange
+    #[command(after_help = help::IMPORT)]
     Import(ImportArgs),
+    /// Lists what is stored of every asset, and how it stands
+    #[command(after_help = help::ASSETS)]
+    Assets(AssetsArgs),
+    /// Shows candles of an asset, as a table, CSV or JSON
+    #[command(after_help = help::CANDLES)]
+    Candles(CandlesArgs),
     /// Brings the database schema up, or tells how it stands
+    #[command(after_help = help::MIGRATE)]
     Migrate {
         /// What to do with the schema
         #[arg(value_enum, default_value_t)]
         action: MigrateAction,
     },
-    /// Asks the service on this machine whether it is up: exit status 0 if it is, for containers
+    /// Asks the service on this machine whether it is up, for containers
+    #[command(after_help = help::HEALTHCHECK)]
     Healthcheck,
     /// Prints the OpenAPI document
+    #[command(after_help = help::OPENAPI)]
     Openapi,
-    /// The whole service against a simulated exchange and a throw-away database: needs no network
+    /// Prints what a shell needs to complete commands and flags
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Everything against a simulated exchange: no network, nothing kept
+    #[command(after_help = help::DEMO)]
     Demo,
+}
+
+/// The command line with its help laid out.
+#[must_use]
+pub fn command() -> clap::Command {
+    help::laid_out(Cli::command())
+}
+
+/// Reads the command line of this process. Help, and what is wrong with it, are told here, and the
+/// process ends.
+#[must_use]
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit())
 }
 
 /// What `backfill` is to fetch.
@@ -79,7 +110,7 @@ pub struct BackfillArgs {
     #[arg(long)]
     pub force: bool,
     /// One asset, as in BTC; may be repeated [default: all of TRACKED_ASSETS]
-    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',')]
+    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',', value_parser = asset)]
     assets: Vec<Asset>,
     /// How many days back, 1 to 36500 [default: INITIAL_BACKFILL_DAYS]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -98,7 +129,7 @@ impl BackfillArgs {
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerifyArgs {
     /// One asset, as in BTC; may be repeated [default: all of TRACKED_ASSETS]
-    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',')]
+    #[arg(long = "asset", value_name = "ASSET", value_delimiter = ',', value_parser = asset)]
     assets: Vec<Asset>,
     /// Only candles that open at this time or later: RFC 3339, or milliseconds since 1970
     #[arg(long, value_name = "T", value_parser = time)]
@@ -195,16 +226,53 @@ fn each_once(named: &[Asset]) -> Vec<Asset> {
     assets
 }
 
-/// Reads what the API reads, too.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-    let millis = text.parse().ok().filter(|_| is_number).map(Timestamp::from_millis);
-    let time = millis.unwrap_or_else(|| text.parse());
-    time.map_err(|error| {
-        format!(
-            "{error}; allowed are RFC 3339 times such as 2024-11-01T00:00:00Z, and milliseconds since 1970"
-        )
-    })
+/// How `assets` lists.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssetsArgs {
+    /// Print the JSON of GET /api/v1/assets instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which candles `candles` shows, and how.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct CandlesArgs {
+    /// The asset, as in BTC
+    #[arg(value_parser = asset)]
+    pub asset: Asset,
+    /// From so long ago: 90m, 24h, 7d, 4w; or from a date or time on
+    #[arg(long, value_name = "AGO", value_parser = since, conflicts_with = "start")]
+    since: Option<Since>,
+    /// From this time on
+    #[arg(long, value_name = "T", value_parser = time)]
+    start: Option<Timestamp>,
+    /// Up to this time, exclusive
+    #[arg(long, value_name = "T", value_parser = time)]
+    pub end: Option<Timestamp>,
+    /// Of this interval, which the stored one has to divide [default: the stored one]
+    #[arg(long, value_name = "INTERVAL", value_parser = interval)]
+    pub interval: Option<Interval>,
+    /// A row for every slot: gaps carry the last close, and are marked
+    #[arg(long)]
+    pub fill: bool,
+    /// At most so many rows, 1 to 10000: the oldest of a range with a start, else the newest
+    /// [default: all; of a table without a range the newest 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=LIMIT_ROWS_MAX))]
+    pub limit: Option<u32>,
+    /// Print CSV, as GET /api/v1/ohlcv/{asset}?format=csv answers
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// Print one JSON document, as GET /api/v1/ohlcv/{asset} answers
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CandlesArgs {
+    /// Where the range begins, if that was said.
+    #[must_use]
+    pub fn start_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.start.or(self.since.map(|since| since.at(now)))
+    }
 }
 
 /// What `migrate` does.
@@ -277,8 +345,6 @@ fn flag(variable: &Variable) -> Arg {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -287,7 +353,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -319,7 +385,7 @@ mod tests {
 
     #[test]
     fn help_lists_every_setting_with_its_default() {
-        let help = Cli::command().term_width(0).render_long_help().to_string();
+        let help = command().term_width(0).render_long_help().to_string();
         let (_, settings) = help.split_once("\nSettings:\n").unwrap();
         for variable in &VARIABLES {
             assert!(settings.contains(&format!("--{} <VALUE>", variable.flag)), "{}", variable.flag);
@@ -334,8 +400,6 @@ mod tests {
                 variable.name
             );
         }
-        assert!(help.contains("Examples:"));
-        assert!(Cli::command().render_help().to_string().contains("Examples:"));
     }
 
     #[test]
@@ -400,6 +464,14 @@ mod tests {
             ("ohlcv import a.csv --asset BTC,ETH", "BTC,ETH"),
             ("ohlcv export --format json", "csv, arrow"),
             ("ohlcv migrate down", "up, status"),
+            ("ohlcv candles", "<ASSET>"),
+            ("ohlcv candles BTC/USDT", "is BTC meant?"),
+            ("ohlcv candles BTC --since soon", "90m, 24h, 7d or 4w"),
+            ("ohlcv candles BTC --since 7d --start 2024-11-01", "--start"),
+            ("ohlcv candles BTC --interval 1H", "1h, 2h"),
+            ("ohlcv candles BTC --limit 0", "1..=10000"),
+            ("ohlcv candles BTC --csv --json", "--json"),
+            ("ohlcv completions tcsh", "bash"),
             ("ohlcv --candel-interval 1h", "--candle-interval"),
             ("ohlcv --log-level", "--log-level"),
             ("ohlcv --log-level info --log-level debug", "--log-level"),

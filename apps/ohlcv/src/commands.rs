@@ -1,6 +1,9 @@
 //! One module per command, and what their ends mean to the shell.
 
+mod assets;
 mod backfill;
+mod candles;
+mod completions;
 mod demo;
 mod export;
 mod healthcheck;
@@ -8,7 +11,9 @@ mod import;
 mod migrate;
 mod openapi;
 mod service;
+mod table;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -84,19 +89,31 @@ fn say(text: &str) -> io::Result<()> {
     write_line(&mut io::stdout(), text)
 }
 
+/// Writes on standard output; tells whether somebody still reads.
+fn print(bytes: &[u8]) -> io::Result<bool> {
+    write_to(&mut io::stdout(), bytes)
+}
+
 fn write_line(to: &mut dyn Write, text: &str) -> io::Result<()> {
-    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+    write_to(to, format!("{text}\n").as_bytes()).map(drop)
+}
+
+fn write_to(to: &mut dyn Write, bytes: &[u8]) -> io::Result<bool> {
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Ok(()) => Ok(true),
         // A reader that has seen enough, such as `head`, is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<End> {
     let command = cli.command.unwrap_or_default();
     let mut flags = cli.settings.into_map();
-    if command == Command::Openapi {
-        return openapi::execute();
+    match command {
+        Command::Openapi => return openapi::execute(),
+        Command::Completions { shell } => return completions::execute(shell),
+        _ => {}
     }
     let throw_away = match command {
         Command::Demo => Some(demo::database(&mut flags)?),
@@ -109,13 +126,24 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         return healthcheck::execute(&settings).await;
     }
     let console = match command {
-        Command::Backfill(_) | Command::Verify(_) | Command::Export(_) | Command::Import(_) => {
+        Command::Backfill(_)
+        | Command::Verify(_)
+        | Command::Assets(_)
+        | Command::Candles(_)
+        | Command::Export(_)
+        | Command::Import(_) => {
             Console::for_command()
         }
         _ => Console::for_service(),
     };
     telemetry::init(&settings.log_level, settings.log_format, &console)?;
     warn_of_mistyped_settings(&dir);
+    match &command {
+        // They only read, so a signal may end them at any moment.
+        Command::Assets(wanted) => return assets::execute(settings, wanted).await,
+        Command::Candles(wanted) => return candles::execute(settings, wanted).await,
+        _ => {}
+    }
     let lifecycle = Lifecycle::new()?;
     let outside = match command {
         Command::Demo => Outside::simulated(),
@@ -132,8 +160,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         Command::Export(wanted) => export::execute(settings, outside, &wanted, lifecycle, console).await,
         Command::Import(wanted) => import::execute(settings, outside, &wanted, lifecycle, console).await,
         Command::Migrate { action } => migrate::execute(&settings, action, &lifecycle).await,
-        Command::Healthcheck => healthcheck::execute(&settings).await,
-        Command::Openapi => openapi::execute(),
+        // Run above.
+        Command::Assets(_)
+        | Command::Candles(_)
+        | Command::Completions { .. }
+        | Command::Healthcheck
+        | Command::Openapi => Ok(End::Done),
     };
     // Only now: the service is done with its database.
     drop(throw_away);

@@ -1,21 +1,22 @@
 //! Progress for people, on standard error.
 
-use std::collections::BTreeMap;
+mod bars;
+mod lines;
+mod tally;
+
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::MultiProgress;
 use ohlcv_domain::Asset;
-use tokio::time::Instant;
+use ohlcv_ports::Paused;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Without a terminal an asset says no more than one line of progress in this time.
-const LINE_INTERVAL_MIN: Duration = Duration::from_secs(5);
-/// Faster than this only costs.
-const BAR_DRAWS_PER_SECOND_MAX: u8 = 10;
-const BAR_TEMPLATE: &str = "{prefix:>8} [{bar:32}] {pos}/{len} candles, {percent} %, {eta} left";
+use self::bars::Bars;
+use self::lines::Lines;
+use self::tally::Count;
+use crate::colours;
 
 /// Shows how far each asset is: bars on a terminal, now and then a line elsewhere.
 ///
@@ -27,60 +28,48 @@ pub(crate) struct Console {
 }
 
 enum Screen {
-    Bars { all: MultiProgress, of: Mutex<BTreeMap<Asset, ProgressBar>> },
+    Bars { all: MultiProgress, bars: Mutex<Bars> },
     Lines(Mutex<Lines>),
     Nothing,
-}
-
-struct Lines {
-    to: Box<dyn Write + Send>,
-    said_at: BTreeMap<Asset, Instant>,
 }
 
 impl Console {
     /// For a command that somebody waits for: bars on a terminal, lines elsewhere.
     #[must_use]
     pub(crate) fn for_command() -> Self {
-        if io::stderr().is_terminal() { Self::bars() } else { Self::lines(Box::new(io::stderr())) }
+        if takes_bars() { Self::bars() } else { Self::of(Screen::Lines(lines(Box::new(io::stderr())))) }
     }
 
     /// For a service: bars on a terminal; elsewhere nothing, the log says it all.
     #[must_use]
     pub(crate) fn for_service() -> Self {
-        if io::stderr().is_terminal() { Self::bars() } else { Self { screen: Arc::new(Screen::Nothing) } }
+        if takes_bars() { Self::bars() } else { Self::of(Screen::Nothing) }
     }
 
     fn bars() -> Self {
-        let target = ProgressDrawTarget::stderr_with_hz(BAR_DRAWS_PER_SECOND_MAX);
-        let all = MultiProgress::with_draw_target(target);
-        Self { screen: Arc::new(Screen::Bars { all, of: Mutex::default() }) }
+        let bars = Bars::on_stderr(colours::on_stderr());
+        Self::of(Screen::Bars { all: bars.all().clone(), bars: Mutex::new(bars) })
     }
 
-    fn lines(to: Box<dyn Write + Send>) -> Self {
-        let lines = Lines { to, said_at: BTreeMap::new() };
-        Self { screen: Arc::new(Screen::Lines(Mutex::new(lines))) }
+    fn of(screen: Screen) -> Self {
+        Self { screen: Arc::new(screen) }
+    }
+
+    /// Work on so many assets begins.
+    pub(crate) fn begin(&self, assets: usize) {
+        match &*self.screen {
+            Screen::Bars { bars, .. } => lock(bars).begin(assets),
+            Screen::Lines(lines) => lock(lines).begin(assets),
+            Screen::Nothing => {}
+        }
     }
 
     /// So many of the expected slots are done. Both may be corrected from call to call.
     pub(crate) fn advanced(&self, asset: Asset, done: u64, expected: u64) {
+        let count = Count { done, expected };
         match &*self.screen {
-            Screen::Bars { all, of } => {
-                let mut bars = lock(of);
-                let bar = bars.entry(asset).or_insert_with(|| all.add(new_bar(asset, expected)));
-                bar.set_length(expected);
-                bar.set_position(done.min(expected));
-            }
-            Screen::Lines(lines) => {
-                let mut lines = lock(lines);
-                let now = Instant::now();
-                // Counted from the first word, so that a short job says nothing but its outcome.
-                let said_at = *lines.said_at.entry(asset).or_insert(now);
-                if now.duration_since(said_at) >= LINE_INTERVAL_MIN {
-                    lines.said_at.insert(asset, now);
-                    let percent = percent(done, expected);
-                    lines.say(&format!("{asset}: {done} of {expected} candles, {percent} %"));
-                }
-            }
+            Screen::Bars { bars, .. } => lock(bars).advanced(asset, count),
+            Screen::Lines(lines) => lock(lines).advanced(asset, count),
             Screen::Nothing => {}
         }
     }
@@ -88,30 +77,30 @@ impl Console {
     /// Work on an asset has ended; `text` says how. Without bars and lines nothing is said.
     pub(crate) fn asset_finished(&self, asset: Asset, text: &str) {
         match &*self.screen {
-            Screen::Bars { all, of } => {
-                if let Some(bar) = lock(of).remove(&asset) {
-                    bar.finish_and_clear();
-                    all.remove(&bar);
-                }
-                // A terminal that is gone is no reason to stop working.
-                let _ = all.println(format!("{asset}: {text}"));
+            Screen::Bars { bars, .. } => lock(bars).finished(asset, text),
+            Screen::Lines(lines) => lock(lines).finished(asset, text),
+            Screen::Nothing => {}
+        }
+    }
+
+    /// Whether the exchange must not be asked now. To be called about once a second while work goes on,
+    /// also with the same news: what changes with time alone is drawn anew.
+    pub(crate) fn paused(&self, pause: Option<&Paused>) {
+        match &*self.screen {
+            Screen::Bars { bars, .. } => {
+                let mut bars = lock(bars);
+                bars.paused(pause);
+                bars.tick();
             }
-            Screen::Lines(lines) => {
-                let mut lines = lock(lines);
-                lines.said_at.remove(&asset);
-                lines.say(&format!("{asset}: {text}"));
-            }
+            Screen::Lines(lines) => lock(lines).paused(pause),
             Screen::Nothing => {}
         }
     }
 
     /// Takes all bars away: the work they showed has ended.
     pub(crate) fn clear(&self) {
-        if let Screen::Bars { all, of } = &*self.screen {
-            for bar in std::mem::take(&mut *lock(of)).into_values() {
-                bar.finish_and_clear();
-                all.remove(&bar);
-            }
+        if let Screen::Bars { bars, .. } = &*self.screen {
+            lock(bars).clear();
         }
     }
 
@@ -145,13 +134,6 @@ impl fmt::Debug for Console {
     }
 }
 
-impl Lines {
-    fn say(&mut self, line: &str) {
-        // With the reader gone there is nobody left to tell.
-        let _ = writeln!(self.to, "{line}");
-    }
-}
-
 /// Writes log lines to standard error, past the bars of its [`Console`]. Never fails: a log that
 /// nobody reads must not stop the service.
 #[derive(Clone, Debug)]
@@ -178,14 +160,13 @@ impl MakeWriter<'_> for LogWriter {
     }
 }
 
-fn new_bar(asset: Asset, expected_slots: u64) -> ProgressBar {
-    // Holds: the template is a constant, and a test builds it.
-    let style = ProgressStyle::with_template(BAR_TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(expected_slots).with_style(style.progress_chars("=> ")).with_prefix(asset.to_string())
+/// Whether standard error is a terminal on which the cursor can be moved.
+fn takes_bars() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
-fn percent(done: u64, expected: u64) -> u128 {
-    if expected == 0 { 100 } else { u128::from(done.min(expected)) * 100 / u128::from(expected) }
+fn lines(to: Box<dyn Write + Send>) -> Mutex<Lines> {
+    Mutex::new(Lines::to(to))
 }
 
 /// A screen stays usable when a thread panicked while drawing on it.
@@ -197,11 +178,12 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    /// Something that is written on.
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::console) struct Paper(Arc<Mutex<Vec<u8>>>);
 
     impl Paper {
-        fn text(&self) -> String {
+        pub(in crate::console) fn text(&self) -> String {
             String::from_utf8(lock(&self.0).clone()).unwrap()
         }
     }
@@ -216,52 +198,7 @@ mod tests {
         }
     }
 
-    fn asset(name: &str) -> Asset {
+    pub(in crate::console) fn asset(name: &str) -> Asset {
         name.parse().unwrap()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn lines_come_at_most_every_five_seconds_per_asset() {
-        let paper = Paper::default();
-        let console = Console::lines(Box::new(paper.clone()));
-        let (btc, eth) = (asset("BTC"), asset("ETH"));
-        console.advanced(btc, 0, 1_000);
-        for tenth in 1..=100 {
-            tokio::time::advance(Duration::from_millis(100)).await;
-            console.advanced(btc, tenth * 10, 1_000);
-            if tenth == 50 {
-                console.advanced(eth, 0, 10);
-            }
-        }
-        console.advanced(eth, 5, 10);
-        console.asset_finished(btc, "1000 new candles");
-        assert_eq!(
-            paper.text(),
-            "BTC: 500 of 1000 candles, 50 %\nBTC: 1000 of 1000 candles, 100 %\n\
-             ETH: 5 of 10 candles, 50 %\nBTC: 1000 new candles\n"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_short_job_says_nothing_but_its_outcome() {
-        let paper = Paper::default();
-        let console = Console::lines(Box::new(paper.clone()));
-        console.advanced(asset("BTC"), 0, 2);
-        console.advanced(asset("BTC"), 2, 2);
-        console.asset_finished(asset("BTC"), "2 new candles");
-        assert_eq!(paper.text(), "BTC: 2 new candles\n");
-    }
-
-    #[test]
-    fn percents_stay_between_0_and_100() {
-        assert_eq!(percent(0, 0), 100);
-        assert_eq!(percent(1, 3), 33);
-        assert_eq!(percent(7, 3), 100);
-        assert_eq!(percent(u64::MAX, u64::MAX), 100);
-    }
-
-    #[test]
-    fn the_template_of_the_bars_can_be_read() {
-        assert!(ProgressStyle::with_template(BAR_TEMPLATE).is_ok());
     }
 }

@@ -63,6 +63,10 @@ pub use self::admission::DATABASE_REQUESTS_MAX;
 pub use self::cors::CorsOrigins;
 pub use self::server::serve;
 
+pub(crate) use self::assets::AssetsBody;
+pub(crate) use self::candle_bytes::push_row;
+pub(crate) use self::formats::{Encoder, Format, Layout, Shape};
+
 use self::access::Access;
 use self::admission::Admission;
 use self::assets::AssetsApi;

@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use ohlcv::cli::Cli;
-use ohlcv::commands;
+use ohlcv::{cli, commands};
 
 /// Answers are made of many small pieces of memory, which the system's allocator is slow to give out.
 #[global_allocator]
@@ -12,5 +10,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    commands::execute(Cli::parse()).await
+    commands::execute(cli::parse()).await
 }

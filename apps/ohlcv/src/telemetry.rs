@@ -1,7 +1,5 @@
 //! What the program says about itself: log lines on standard error.
 
-use std::io::IsTerminal;
-
 use anyhow::Context;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -10,6 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use crate::colours;
 use crate::console::Console;
 use crate::settings::{LogFormat, LogLevel};
 
@@ -18,10 +17,7 @@ use crate::settings::{LogFormat, LogLevel};
 /// # Errors
 /// If logging was started before.
 pub(crate) fn init(level: &LogLevel, format: LogFormat, console: &Console) -> anyhow::Result<()> {
-    // https://no-color.org: set to anything but nothing.
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colours = std::io::stderr().is_terminal() && !no_color;
-    subscriber(level, format, colours, console.log_writer())?.try_init().context("logging was started twice")
+    subscriber(level, format, colours::on_stderr(), console.log_writer())?.try_init().context("logging was started twice")
 }
 
 fn subscriber<W>(

@@ -1,5 +1,7 @@
 //! The composition root: the only place that constructs adapters.
 
+mod looking;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -10,15 +12,17 @@ use ohlcv_adapters::binance::{
     Archive, ArchiveLimits, BinanceConfig, BinanceConfigError, BinanceLimits, BinanceSource, BulkSource,
 };
 use ohlcv_adapters::simulated::SimulatedMarket;
-use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect};
+use ohlcv_adapters::store::{
+    InstallationError, SqlStore, check_installation, claim_installation, connect, connect_to_existing,
+};
 use ohlcv_domain::TimeRange;
 use ohlcv_ports::{
     CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Import, ImportContext, ImportOptions,
-    LeaseTerms, ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink,
-    QueryCandles, ReadSeries, ReportSink, RunJob, SubmitJob, VerificationSink, Verify,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Import, ImportContext, ImportOptions, LeaseTerms,
+    ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, ReportSink, RunJob, SubmitJob,
+    VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;
@@ -184,6 +188,22 @@ pub(crate) fn not_opened(url: &DatabaseUrl, error: StoreError) -> anyhow::Error 
     }
 }
 
+/// What a database is bound to at its first use.
+fn bound(settings: &Settings) -> [(&'static str, String); 2] {
+    [
+        ("CANDLE_INTERVAL", settings.candle_interval.to_string()),
+        ("QUOTE_ASSET", settings.quote_asset.to_string()),
+    ]
+}
+
+/// What a database that is bound to other settings means to the operator.
+fn not_claimed(error: InstallationError) -> anyhow::Error {
+    match error {
+        InstallationError::Mismatch { .. } => Refused::because(error.to_string()),
+        InstallationError::Store(error) => error.into(),
+    }
+}
+
 impl App {
     /// Opens the database, brings its schema up or refuses, and claims it for these settings.
     ///
@@ -214,15 +234,13 @@ impl App {
                 )));
             }
         }
-        let bound = [
-            ("CANDLE_INTERVAL", settings.candle_interval.to_string()),
-            ("QUOTE_ASSET", settings.quote_asset.to_string()),
-        ];
-        claim_installation(&db, &bound).await.map_err(|error| match error {
-            InstallationError::Mismatch { .. } => Refused::because(error.to_string()),
-            InstallationError::Store(error) => error.into(),
-        })?;
-        let database = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
+        claim_installation(&db, &bound(&settings)).await.map_err(not_claimed)?;
+        Ok(Self::on(SqlStore::new(db, ohlcv_migration::newest()), settings, outside))
+    }
+
+    /// The program on a database that was opened for these settings.
+    fn on(database: SqlStore, settings: Settings, outside: Outside) -> Self {
+        let database = Arc::new(database);
         let store: Arc<dyn CandleStore> = Arc::<SqlStore>::clone(&database);
         let coverage: Arc<dyn Coverage> = Arc::<SqlStore>::clone(&database);
         let leases: Arc<dyn Leases> = Arc::<SqlStore>::clone(&database);
@@ -230,7 +248,7 @@ impl App {
         let budget: Arc<dyn RequestBudget> = Arc::<SqlStore>::clone(&database);
         let sources = outside.exchange.sources(budget);
         let room = PageRoom::default();
-        Ok(Self { settings: Arc::new(settings), outside, sources, database, store, coverage, terms, room })
+        Self { settings: Arc::new(settings), outside, sources, database, store, coverage, terms, room }
     }
 
     /// Closes the database as soon as nobody uses it; nothing can be asked of it afterwards.
@@ -248,7 +266,7 @@ impl App {
             series: self.series(),
             submit: SubmitJob::new(Arc::clone(&jobs), self.clock(), tracked.clone()),
             jobs,
-            assets: self.assets(),
+            assets: self.list_assets(),
             revisions: ListRevisions::new(
                 Arc::<SqlStore>::clone(&self.database),
                 Arc::clone(&self.coverage),
@@ -283,13 +301,6 @@ impl App {
     #[must_use]
     pub fn candles(&self) -> QueryCandles {
         QueryCandles::new(self.series())
-    }
-
-    /// What is stored of every asset.
-    #[must_use]
-    pub fn assets(&self) -> ListAssets {
-        let tracked = self.settings.tracked_assets.clone();
-        ListAssets::new(Arc::clone(&self.coverage), self.clock(), tracked, self.monitor_policy())
     }
 
     /// An import of candles from elsewhere, which waits for its turn with each asset.

@@ -171,7 +171,10 @@ impl FetchContext {
         if self.stop.is_cancelled() {
             return undone(asset, Outcome::Stopped);
         }
-        let Some(terms) = &self.terms else { return work(run).await };
+        let Some(terms) = &self.terms else {
+            (self.progress)(run.progress);
+            return work(run).await;
+        };
         let lease = lease_of(asset);
         let taken = terms.wait_for(&lease, self.patience, &self.stop).await;
         let fence = match taken {
@@ -181,6 +184,7 @@ impl FetchContext {
             Err(error) => return undone(asset, Outcome::Failed(error.into())),
         };
         run.fence = Some(fence.clone());
+        (self.progress)(run.progress);
         match terms.keep(&fence, work(run)).await {
             Kept::Done(report) => report,
             Kept::Lost => {

@@ -54,6 +54,21 @@ pub enum AssetStatus {
     Complete,
 }
 
+impl AssetStatus {
+    /// A short name for it that stays the same.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Untracked => "untracked",
+            Self::Halted => "halted",
+            Self::Empty => "empty",
+            Self::Incomplete => "incomplete",
+            Self::Behind => "behind",
+            Self::Complete => "complete",
+        }
+    }
+}
+
 impl ListAssets {
     /// Lists from `coverage`; `tracked` comes first, in its own order.
     #[must_use]

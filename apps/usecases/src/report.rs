@@ -7,7 +7,7 @@ use ohlcv_ports::{SourceError, StoreError};
 
 use crate::ExchangeTime;
 
-/// How far a run is with one asset, in slots of its grid.
+/// How far a run is with one asset, in slots of its grid; told first when the work on it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The asset.

@@ -31,7 +31,7 @@ pub(super) async fn execute(
     console: Console,
 ) -> anyhow::Result<End> {
     let place = check(wanted, settings.quote_asset)?;
-    let app = match lifecycle.one_shot(App::open(settings, outside)).await {
+    let app = match lifecycle.one_shot(App::open_to_look(settings, outside)).await {
         Ok(opened) => opened?,
         Err(signal) => return Ok(End::Abandoned(signal)),
     };
@@ -139,7 +139,7 @@ impl Export<'_> {
 
     /// Whose candles are wanted, and how many there are.
     async fn assets(&self) -> anyhow::Result<Vec<(Asset, u64)>> {
-        let stored = self.app.assets().run().await.context("cannot read what is stored")?;
+        let stored = self.app.list_assets().run().await.context("cannot read what is stored")?;
         let mut stored: Vec<(Asset, u64)> = stored
             .into_iter()
             .map(|known| (known.asset, known.summary.map_or(0, |summary| summary.candles)))

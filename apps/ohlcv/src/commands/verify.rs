@@ -8,11 +8,11 @@ use std::sync::Arc;
 use ohlcv_domain::{TimeRange, Timestamp};
 use ohlcv_usecases::{Outcome, Verification, VerificationSink};
 
-pub(super) use self::table::aligned;
-use super::{End, progress, say};
+use super::{End, complain, progress, say, watch};
 use crate::cli::VerifyArgs;
 use crate::console::Console;
 use crate::lifecycle::Lifecycle;
+use crate::lookalike;
 use crate::settings::{Settings, check_against_quote};
 use crate::wiring::{App, Outside, Refused};
 
@@ -36,20 +36,29 @@ pub(super) async fn execute(
     if assets.is_empty() {
         assets = app.settings.tracked_assets.clone();
     }
+    console.begin(assets.len());
     let shown = console.clone();
     let ended: VerificationSink = Arc::new(move |found| shown.asset_finished(found.asset, &describe(found)));
     let verify = app.verify(range, wanted.repair, lifecycle.token(), progress(&console), ended);
+    let watching = watch::begin(&app, &console);
     let done = lifecycle.one_shot(verify.run(&assets)).await;
+    drop(watching);
+    console.clear();
     lifecycle.within_stop_time(app.close()).await;
     let found = match done {
         Ok(found) => found,
         Err(signal) => return Ok(End::Interrupted(signal)),
     };
-    console.clear();
     say(&match wanted.json {
         true => document::of(&app.settings, wanted, &found)?,
         false => table::of(wanted, &found),
     })?;
+    for nothing in found.iter().filter(|found| found.stored == 0) {
+        let known = &app.settings.tracked_assets;
+        if let Some(meant) = lookalike::meant(nothing.asset, app.settings.quote_asset, known) {
+            complain(&format!("nothing is stored of {}: is {meant} meant?", nothing.asset));
+        }
+    }
     Ok(if found.iter().all(Verification::is_clean) { End::Done } else { End::PartlyFailed })
 }
 

@@ -85,6 +85,13 @@ pub(crate) struct GapSlots {
     failed: u64,
 }
 
+impl AssetsBody {
+    /// What is known of assets, as it is answered.
+    pub(crate) fn of(known: Vec<AssetCoverage>) -> Self {
+        Self { assets: known.into_iter().map(AssetRow::from).collect() }
+    }
+}
+
 impl From<&BTreeMap<Cause, u64>> for GapSlots {
     fn from(slots: &BTreeMap<Cause, u64>) -> Self {
         let of = |cause| slots.get(&cause).copied().unwrap_or(0);
@@ -142,7 +149,6 @@ impl AssetsApi {
     /// Every tracked asset, also while it has no data, and every other asset that has data.
     #[oai(path = "/api/v1/assets", method = "get", operation_id = "list_assets", tag = "Tag::Candles")]
     async fn assets(&self) -> Result<Prepared<AssetsBody>, Problem> {
-        let known = self.assets.run().await?;
-        Ok(Prepared::of(&AssetsBody { assets: known.into_iter().map(AssetRow::from).collect() }))
+        Ok(Prepared::of(&AssetsBody::of(self.assets.run().await?)))
     }
 }

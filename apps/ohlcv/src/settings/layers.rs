@@ -184,24 +184,10 @@ pub(crate) fn mistyped_in_dotenv(dir: &Path) -> Vec<(String, &'static str)> {
 fn lookalike(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     let is_close = |known: &str| {
-        known.len().abs_diff(upper.len()) <= 1 && edits(upper.as_bytes(), known.as_bytes()) <= SLIPS_MAX
+        known.len().abs_diff(upper.len()) <= 1 && strsim::osa_distance(&upper, known) <= SLIPS_MAX
     };
     let mut known = VARIABLES.iter().map(|variable| variable.name);
     if known.clone().any(|known| known == name) { None } else { known.find(|known| is_close(known)) }
-}
-
-/// How many letters have to be put in, taken out or changed to get from one word to the other.
-fn edits(from: &[u8], to: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (at, letter) in (1..).zip(from) {
-        let mut diagonal = std::mem::replace(&mut row[0], at);
-        for (column, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 /// Hands out one line at a time, to know how far a reader with a buffer has come.

@@ -7,7 +7,7 @@ use ohlcv_usecases::{AssetImport, ImportRule, Outcome, Place, Refusal};
 use serde::Serialize;
 
 use super::Found;
-use crate::commands::verify::aligned;
+use crate::commands::table::Columns;
 use crate::settings::Settings;
 
 /// What to do about rows that were refused.
@@ -64,15 +64,14 @@ pub(super) fn table(found: &Found<'_>) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
-    let header = ["asset", "rows", "new", "changed", "unchanged", "repeated", "refused"];
-    let mut rows = vec![header.map(str::to_owned)];
-    rows.extend(found.report.assets.iter().map(|asset| {
+    let titles = ["asset", "rows", "new", "changed", "unchanged", "repeated", "refused"];
+    let rows = found.report.assets.iter().map(|asset| {
         let AssetImport { asset, rows, new, changed, unchanged, repeated, refused } = asset;
         let counts = [rows, new, changed, unchanged, repeated, refused].map(u64::to_string);
         let [rows, new, changed, unchanged, repeated, refused] = counts;
         [asset.to_string(), rows, new, changed, unchanged, repeated, refused]
-    }));
-    text.push_str(&aligned(&rows));
+    });
+    text.push_str(&Columns::titled(titles).lines(&rows.collect::<Vec<_>>()));
     if found.wanted.dry_run {
         text.push_str("\nNothing was changed: this is what would be done.\n");
     }

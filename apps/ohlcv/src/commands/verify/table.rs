@@ -8,22 +8,29 @@ use ohlcv_usecases::{Fault, FaultCount, FaultKind, Verification};
 use super::document::month_of;
 use super::told_outcome;
 use crate::cli::VerifyArgs;
+use crate::commands::table::Columns;
 
 const HINT: &str = "Nothing was changed; `ohlcv verify --repair` mends what can be mended.";
 const LEFT: &str = "\
 What is left was not mended. Rows that the exchange does not have, or that are no candles, are never deleted by
 this program: look at them, delete them by hand, and run `ohlcv verify --repair` again.";
 
+const SUMS: [&str; 8] =
+    ["asset", "stored", "compared", "wrong rows", "wrong holes", "wrong sums", "mended", "outcome"];
+
 /// Digests, then what is wrong one by one, then the sums.
 pub(super) fn of(wanted: &VerifyArgs, found: &[Verification]) -> String {
-    let mut rows = vec![["asset", "month", "candles", "sha256"].map(str::to_owned)];
+    let mut rows = Vec::new();
     for asset in found {
         rows.extend(asset.digests.iter().map(|digest| {
             let month = month_of(digest.month);
             [asset.asset.to_string(), month, digest.candles.to_string(), digest.sha256.clone()]
         }));
     }
-    let mut text = if rows.len() > 1 { aligned(&rows) + "\n" } else { String::new() };
+    let mut text = String::new();
+    if !rows.is_empty() {
+        text = Columns::titled(["asset", "month", "candles", "sha256"]).lines(&rows) + "\n";
+    }
     let lines: Vec<String> = found.iter().flat_map(faults).collect();
     for line in &lines {
         text.push_str(line);
@@ -32,7 +39,7 @@ pub(super) fn of(wanted: &VerifyArgs, found: &[Verification]) -> String {
     if !lines.is_empty() {
         text.push('\n');
     }
-    text.push_str(&aligned(&sums(found)));
+    text.push_str(&Columns::titled(SUMS).lines(&sums(found)));
     let total = |count: fn(&Verification) -> u64| found.iter().map(count).fold(0, u64::saturating_add);
     let (wrong, mended) = (total(wrong), total(mended));
     if wrong > mended {
@@ -51,9 +58,7 @@ fn mended(found: &Verification) -> u64 {
 }
 
 fn sums(found: &[Verification]) -> Vec<[String; 8]> {
-    let header =
-        ["asset", "stored", "compared", "wrong rows", "wrong holes", "wrong sums", "mended", "outcome"];
-    let mut rows = vec![header.map(str::to_owned)];
+    let mut rows = Vec::with_capacity(found.len());
     for asset in found {
         let of = |ledger: bool| -> u64 {
             let kinds = FaultKind::ALL.into_iter().filter(|kind| kind.is_of_ledger() == ledger);
@@ -161,37 +166,9 @@ fn different(stored: &Candle, source: &Candle) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// Columns as wide as their widest cell; numbers to the right, the last column as it is.
-pub(in crate::commands) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; COLUMNS] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(widths).map(|(cell, width)| {
-            match cell.bytes().all(|byte| byte.is_ascii_digit()) && !cell.is_empty() {
-                true => format!("{cell:>width$}"),
-                false => format!("{cell:<width$}"),
-            }
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn columns_stand_below_each_other() {
-        let rows = [["asset", "stored", "outcome"], ["BTC", "7", "clean"], ["LINK", "1460", "failed: away"]];
-        let rows = rows.map(|row| row.map(str::to_owned));
-        assert_eq!(
-            aligned(&rows),
-            "asset  stored  outcome\nBTC         7  clean\nLINK     1460  failed: away\n"
-        );
-    }
 
     #[test]
     fn only_what_differs_is_told() {
