@@ -7,9 +7,10 @@ use futures::future::try_join_all;
 use ohlcv_domain::Asset;
 use poem::web::sse::Event;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::news::{Newsroom, Page, Untold};
+use super::news::{LOOK_EVERY, Newsroom, Page, Untold};
 use super::position::Position;
 
 /// How long a client waits before it connects again, in milliseconds.
@@ -29,6 +30,8 @@ pub(super) struct Follower {
     telling: Option<(Asset, Arc<Page>, usize)>,
     jobs: VecDeque<(u64, Option<String>)>,
     first: VecDeque<Event>,
+    /// When it was last asked where the assets stand.
+    asked: Instant,
     /// Whether a failure was logged, and nothing has worked since.
     failing: bool,
     stop: CancellationToken,
@@ -55,6 +58,7 @@ impl Follower {
             telling,
             jobs,
             first,
+            asked: Instant::now(),
             failing: false,
             stop,
             _room: room,
@@ -127,7 +131,8 @@ impl Follower {
 
     /// Reads what is new of the next asset that has something, or of the jobs. False if there is nothing.
     async fn look(&mut self) -> Result<bool, Untold> {
-        if self.newest.is_empty() {
+        // Also while there is much to tell: jobs are not to wait until all of it was.
+        if self.newest.is_empty() || self.asked.elapsed() >= LOOK_EVERY {
             self.ask().await?;
         }
         for _ in 0..self.turns.len() {
@@ -149,6 +154,7 @@ impl Follower {
         // Together, so that they become one question to the store.
         let newest = try_join_all(assets.iter().map(|asset| self.newsroom.newest(*asset))).await?;
         self.newest = assets.into_iter().zip(newest).collect();
+        self.asked = Instant::now();
         if let Some(seq) = self.position.jobs
             && self.newsroom.newest_of_jobs().await? > seq
         {

@@ -8,7 +8,17 @@ use super::stores::BrokenStore;
 use super::*;
 
 /// Endpoints that answer whatever else there is to do.
-const FREE: [&str; 7] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/api/v1/health"];
+const FREE: [&str; 9] = [
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/api/v1/health",
+    "/udf/config",
+    "/udf/time",
+];
 /// The largest body that is read.
 const BODY_BYTES_MAX: u64 = 65_536;
 
@@ -25,6 +35,18 @@ async fn whoever_finds_no_room_is_told_to_come_again_at_once() {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.header("retry-after"), Some("1"));
         assert_eq!(answer.problem().0, "overloaded");
+    }
+    for url in [
+        "/udf/search",
+        "/udf/symbols?symbol=BTC",
+        "/udf/history?symbol=BTC&resolution=D&from=0&to=1730678400",
+    ] {
+        let answer = get(&client, url).await;
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (StatusCode::SERVICE_UNAVAILABLE, Some("1"))
+        );
+        assert_eq!(answer.json()["s"], "error", "{url}");
     }
     // What is wrong is told all the same.
     assert_eq!(get(&client, "/nowhere").await.status, StatusCode::NOT_FOUND);
