@@ -5,7 +5,7 @@ use std::path::Path;
 
 use openapiv3::OpenAPI;
 use progenitor_impl::{GenerationSettings, Generator, HooksMode, InterfaceStyle};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The document as the service has it, behind a head of its own.
 const SNAPSHOT: &str = "../it/snapshots/openapi.snap";
@@ -27,22 +27,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Progenitor knows one type of success and one of errors for an operation, and JSON by one name alone.
-///
-/// So errors are given the name that it knows, and answers go that are neither of the two: 304, which has
-/// no body, and the 503 of `/api/v1/health`, which is the body of the 200.
+/// What progenitor cannot read yet is said more simply.
 fn as_progenitor_reads_it(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     let operations = paths.filter_map(Value::as_object_mut).flat_map(|operations| operations.values_mut());
-    for responses in operations.filter_map(|operation| operation["responses"].as_object_mut()) {
-        responses.retain(|status, response| {
-            let content = &mut response["content"];
-            let is_problem = !content["application/problem+json"].is_null();
-            if is_problem {
-                let problem = content["application/problem+json"].take();
-                *content = serde_json::json!({ "application/json": problem });
-            }
-            is_problem || status.starts_with('2')
-        });
+    for operation in operations {
+        operation["responses"].as_object_mut().into_iter().for_each(one_success_and_one_error);
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        parameters.into_iter().flatten().for_each(text_for_words_of_the_same_letters);
+    }
+}
+
+/// It knows one type of success and one of errors for an operation, and JSON by one name alone. So errors are
+/// given that name, and answers go that are neither of the two: 304, which has no body, and the 503 of
+/// `/api/v1/health`, which has the body of the 200.
+fn one_success_and_one_error(responses: &mut Map<String, Value>) {
+    responses.retain(|status, response| {
+        let Some(problem) = response.pointer_mut("/content/application~1problem+json").map(Value::take) else {
+            return status.starts_with('2');
+        };
+        response["content"] = serde_json::json!({ "application/json": problem });
+        true
+    });
+}
+
+/// It makes variants of an enum out of words, in which `1m` and `1M` are the same.
+fn text_for_words_of_the_same_letters(parameter: &mut Value) {
+    let words = parameter["schema"]["enum"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut words: Vec<String> = words.map(str::to_lowercase).collect();
+    let all = words.len();
+    words.sort();
+    words.dedup();
+    if words.len() < all
+        && let Some(schema) = parameter["schema"].as_object_mut()
+    {
+        schema.remove("enum");
     }
 }
