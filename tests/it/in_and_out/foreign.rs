@@ -40,10 +40,7 @@ ohlcv_tests::with_python! {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_polars_pyarrow_and_pandas_write_is_imported_to_the_digit() {
-        use ohlcv_tests::database::{Backend, TestDatabase};
-
-        let database = TestDatabase::new(Backend::Sqlite).await;
-        let from = super::program(&database);
+        let (from, database) = super::fresh().await;
         let lines = ["BTC", "ETH"].map(|name| {
             let rows = candles(name.parse().unwrap(), HALF_DAY, at("2024-01-01T00:00:00Z"), at(NOON));
             let line = |candle: &ohlcv_domain::Candle| {
@@ -79,14 +76,14 @@ ohlcv_tests::with_python! {
         let expected = fs::read(from.folder().join("all.csv")).unwrap();
         for file in good {
             let path = from.folder().join(file);
-            let to = super::program(&TestDatabase::new(Backend::Sqlite).await);
+            let (to, _other) = super::fresh().await;
             super::done(&to, &["import", path.to_str().unwrap()]);
             assert!(super::done(&to, &["export"]) == expected, "{file}");
         }
         let told = ["the column open is Float64", "a timestamp with a time zone", "write_ipc_stream in polars"];
         for (file, told) in bad.into_iter().zip(told) {
             let path = from.folder().join(file);
-            let to = super::program(&TestDatabase::new(Backend::Sqlite).await);
+            let (to, _other) = super::fresh().await;
             let output = to.run(&["import", path.to_str().unwrap()]);
             assert_eq!(output.status.code(), Some(2), "{file}: {}", said(&output));
             assert!(said(&output).contains(told), "{file}: {}", said(&output));

@@ -6,7 +6,7 @@ use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::process::{Program, said};
 use serde_json::json;
 
-use super::{done, fed, imported, program};
+use super::{done, fed, fresh, imported, program};
 
 ohlcv_tests::on_each_database!(
     every_row_that_cannot_be_stored_is_told_with_its_line_its_value_and_its_rule,
@@ -158,8 +158,7 @@ fn a_file_that_cannot_be_meant_is_refused_before_anything_is_opened() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_belongs_to_another_interval_or_quote_is_refused_by_name() {
-    let database = TestDatabase::new(Backend::Sqlite).await;
-    let from = program(&database);
+    let (from, _database) = fresh().await;
     let table = format!("{NAMES}\n2024-01-01T00:00:00Z,2,3,1,2,7,14,5,3,6\n");
     assert_eq!(imported(&from, &["--asset", "BTC"], table.as_bytes()).0, Some(0));
     for format in ["csv", "arrow"] {
@@ -175,7 +174,8 @@ async fn what_belongs_to_another_interval_or_quote_is_refused_by_name() {
             }
         }
         // An asset that is not tracked is served all the same, and named otherwise it is refused.
-        let other = program(&TestDatabase::new(Backend::Sqlite).await).with("TRACKED_ASSETS", "SOL");
+        let (other, _other) = fresh().await;
+        let other = other.with("TRACKED_ASSETS", "SOL");
         let output = fed(&other, &["import", "-", "--asset", "ETH"], &exported);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert!(said(&output).contains("other_asset: asset is BTC, --asset ETH"), "{}", said(&output));
@@ -186,8 +186,7 @@ async fn what_belongs_to_another_interval_or_quote_is_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
-    let database = TestDatabase::new(Backend::Sqlite).await;
-    let program = program(&database);
+    let (program, _database) = fresh().await;
     let rows = "2024-01-01T00:00:00Z,2,3,1,2,7,14,5,3,6\n2024-01-01T12:00:00Z,2,3,1,2,7,14,5,3,6\n";
     let table = format!("{NAMES}\n{rows}\"{}", "7".repeat(200_000));
     let (status, told) = imported(&program, &["--asset", "BTC"], table.as_bytes());
@@ -198,7 +197,7 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
     );
     assert!(told["unread"][0].as_str().unwrap().contains("a line of more than"), "{told}");
     let whole = done(&program, &["export", "--format", "arrow"]);
-    let other = super::program(&TestDatabase::new(Backend::Sqlite).await);
+    let (other, _other) = fresh().await;
     let output = fed(&other, &["import", "-"], &whole[..whole.len() - 400]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("it was cut short"), "{}", said(&output));
