@@ -27,7 +27,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{} candles are missing from {} on", missing.len(), missing.start());
     }
     for row in forward_fill(slots, None, candles.iter().copied()) {
-        println!("{} {} {}", row.candle.open_time(), row.candle.close(), if row.filled { "filled" } else { "" });
+        println!(
+            "{} {} {}",
+            row.candle.open_time(),
+            row.candle.close(),
+            if row.filled { "filled" } else { "" }
+        );
     }
     for day in resample(Resampling::new(Interval::H1, Interval::D1)?, None, &candles) {
         let day = day?;

@@ -150,7 +150,9 @@ impl<'de> Deserialize<'de> for Candle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = Form::deserialize(deserializer)?;
         if form.filled.is_some() || form.complete.is_some() {
-            return Err(D::Error::custom("filled and complete are said of a row, not of a candle: read a Row"));
+            return Err(D::Error::custom(
+                "filled and complete are said of a row, not of a candle: read a Row",
+            ));
         }
         form.candle()
     }

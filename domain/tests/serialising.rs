@@ -41,13 +41,17 @@ fn texts_are_written_as_the_api_writes_them() {
     is_written_and_read("BTC".parse::<Asset>().unwrap(), r#""BTC""#);
     is_written_and_read(Interval::Mo1, r#""1M""#);
     is_written_and_read(Cause::SourceEmpty, r#""source_empty""#);
-    is_written_and_read("2024-11-01T02:00:00+02:00".parse::<Timestamp>().unwrap(), r#""2024-11-01T00:00:00Z""#);
+    is_written_and_read(
+        "2024-11-01T02:00:00+02:00".parse::<Timestamp>().unwrap(),
+        r#""2024-11-01T00:00:00Z""#,
+    );
     is_written_and_read("0.1".parse::<Price>().unwrap(), r#""0.10000000""#);
     is_written_and_read(Price::MAX, r#""999999999999.99999999""#);
     is_written_and_read(Volume::MAX, r#""9999999999999999999999.99999999""#);
     let id = "550e8400-e29b-41d4-a716-446655440000";
     is_written_and_read(id.parse::<JobId>().unwrap(), &format!("{id:?}"));
-    let day = TimeRange::new("2024-11-01T00:00:00Z".parse().unwrap(), "2024-11-02T00:00:00Z".parse().unwrap());
+    let day =
+        TimeRange::new("2024-11-01T00:00:00Z".parse().unwrap(), "2024-11-02T00:00:00Z".parse().unwrap());
     is_written_and_read(day.unwrap(), r#"{"start":"2024-11-01T00:00:00Z","end":"2024-11-02T00:00:00Z"}"#);
 }
 
@@ -73,7 +77,8 @@ fn candles_and_rows_are_written_as_the_api_writes_them() {
 
 #[test]
 fn what_is_null_is_not_known() {
-    let nulls = r#","quote_volume":null,"trades":null,"taker_buy_volume":null,"taker_buy_quote_volume":null}"#;
+    let nulls =
+        r#","quote_volume":null,"trades":null,"taker_buy_volume":null,"taker_buy_quote_volume":null}"#;
     let candle: Candle = serde_json::from_str(&CANDLE.replace('}', nulls)).unwrap();
     assert_eq!(candle.details(), None);
 }
@@ -107,7 +112,10 @@ fn what_no_value_can_be_is_refused_by_name() {
         (refusal::<Candle>(&CANDLE.replace('}', r#","trades":3}"#)), "give all four or none"),
         (refusal::<Candle>(FILLED), "read a Row"),
         (refusal::<Row>(CANDLE), "missing field `filled`"),
-        (refusal::<Row>(&ROW.replace("\"filled\":false", "\"filled\":true")), "a filled row has four equal prices"),
+        (
+            refusal::<Row>(&ROW.replace("\"filled\":false", "\"filled\":true")),
+            "a filled row has four equal prices",
+        ),
     ];
     for (refusal, reason) in refused {
         assert!(refusal.contains(reason), "{refusal:?} does not say {reason:?}");
@@ -116,11 +124,15 @@ fn what_no_value_can_be_is_refused_by_name() {
 
 #[test]
 fn fields_that_are_not_known_are_refused() {
-    for (json, name) in [(CANDLE.replace('}', r#","vwap":"2"}"#), "vwap"), (CANDLE.replace("open", "Open"), "Open")] {
+    for (json, name) in
+        [(CANDLE.replace('}', r#","vwap":"2"}"#), "vwap"), (CANDLE.replace("open", "Open"), "Open")]
+    {
         let refusal = refusal::<Candle>(&json);
         assert!(refusal.contains(&format!("unknown field `{name}`")), "{refusal}");
     }
-    assert!(refusal::<TimeRange>(r#"{"start":"2024-11-02T00:00:00Z","stop":0}"#).contains("unknown field `stop`"));
+    assert!(
+        refusal::<TimeRange>(r#"{"start":"2024-11-02T00:00:00Z","stop":0}"#).contains("unknown field `stop`")
+    );
 }
 
 proptest! {

@@ -26,7 +26,11 @@ struct Table {
 
 impl Table {
     fn known(&self, asset: Asset) -> Result<(), SourceError> {
-        if asset == self.asset { Ok(()) } else { Err(SourceError::UnknownAsset { symbol: asset.to_string() }) }
+        if asset == self.asset {
+            Ok(())
+        } else {
+            Err(SourceError::UnknownAsset { symbol: asset.to_string() })
+        }
     }
 }
 

@@ -71,7 +71,8 @@ mod tests {
     use super::*;
 
     fn holdings() -> [(Asset, Volume); 2] {
-        [("BTC", "0.00000001"), ("ETH", "32")].map(|(asset, amount)| (asset.parse().unwrap(), amount.parse().unwrap()))
+        [("BTC", "0.00000001"), ("ETH", "32")]
+            .map(|(asset, amount)| (asset.parse().unwrap(), amount.parse().unwrap()))
     }
 
     fn valuer(store: MockCandleStore) -> Valuer {

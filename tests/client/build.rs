@@ -43,7 +43,8 @@ fn as_progenitor_reads_it(document: &mut Value) {
 /// `/api/v1/health`, which has the body of the 200.
 fn one_success_and_one_error(responses: &mut Map<String, Value>) {
     responses.retain(|status, response| {
-        let Some(problem) = response.pointer_mut("/content/application~1problem+json").map(Value::take) else {
+        let Some(problem) = response.pointer_mut("/content/application~1problem+json").map(Value::take)
+        else {
             return status.starts_with('2');
         };
         response["content"] = serde_json::json!({ "application/json": problem });

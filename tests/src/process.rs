@@ -71,7 +71,8 @@ impl Program {
     pub fn run_on_terminal(&self, arguments: &[&str]) -> (String, Option<i32>) {
         let quoted = |word: &str| format!("'{}'", word.replace('\'', r"'\''"));
         let binary = self.binary.to_str().expect("a path in UTF-8");
-        let words: Vec<String> = std::iter::once(binary).chain(arguments.iter().copied()).map(quoted).collect();
+        let words: Vec<String> =
+            std::iter::once(binary).chain(arguments.iter().copied()).map(quoted).collect();
         let line = format!("stty cols 120 rows 40; exec {}", words.join(" "));
         let mut command = Command::new("script");
         command.args(["-qec", &line, "/dev/null"]).env_clear();
@@ -79,7 +80,9 @@ impl Program {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("TERM", "xterm-256color");
         command.envs(&self.env).current_dir(self.folder.path()).stdin(Stdio::null());
         let output = command.output().unwrap_or_else(|error| {
-            panic!("no terminal can be imitated: `script` of util-linux is missing (Debian: bsdutils)? {error}")
+            panic!(
+                "no terminal can be imitated: `script` of util-linux is missing (Debian: bsdutils)? {error}"
+            )
         });
         (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
     }

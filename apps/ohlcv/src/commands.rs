@@ -131,9 +131,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<End> {
         | Command::Assets(_)
         | Command::Candles(_)
         | Command::Export(_)
-        | Command::Import(_) => {
-            Console::for_command()
-        }
+        | Command::Import(_) => Console::for_command(),
         _ => Console::for_service(),
     };
     telemetry::init(&settings.log_level, settings.log_format, &console)?;

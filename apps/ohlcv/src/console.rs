@@ -162,7 +162,8 @@ impl MakeWriter<'_> for LogWriter {
 
 /// Whether standard error is a terminal on which the cursor can be moved.
 fn takes_bars() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+    io::stderr().is_terminal()
+        && std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 fn lines(to: Box<dyn Write + Send>) -> Mutex<Lines> {

@@ -17,7 +17,9 @@ use crate::settings::{LogFormat, LogLevel};
 /// # Errors
 /// If logging was started before.
 pub(crate) fn init(level: &LogLevel, format: LogFormat, console: &Console) -> anyhow::Result<()> {
-    subscriber(level, format, colours::on_stderr(), console.log_writer())?.try_init().context("logging was started twice")
+    subscriber(level, format, colours::on_stderr(), console.log_writer())?
+        .try_init()
+        .context("logging was started twice")
 }
 
 fn subscriber<W>(

@@ -20,9 +20,9 @@ use ohlcv_ports::{
     CandleSource, CandleStore, Clock, Coverage, JobQueue, Jobs, Leases, RequestBudget, StoreError,
 };
 use ohlcv_usecases::{
-    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Import, ImportContext, ImportOptions, LeaseTerms,
-    ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, ReportSink, RunJob, SubmitJob,
-    VerificationSink, Verify,
+    Backfill, BackfillGoal, CatchUp, FetchContext, FetchPolicy, Import, ImportContext, ImportOptions,
+    LeaseTerms, ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, ReportSink, RunJob,
+    SubmitJob, VerificationSink, Verify,
 };
 use poem::endpoint::BoxEndpoint;
 use tokio_util::sync::CancellationToken;

@@ -108,7 +108,10 @@ async fn tables_show_every_row_and_mark_those_that_are_filled(backend: Backend) 
     let json: Value = serde_json::from_str(&printed(&program, "assets --json")).unwrap();
     let btc = &json["assets"][0];
     assert_eq!(cells[1], btc["total_candles"].to_string());
-    assert_eq!((cells[2], cells[3]), (btc["earliest_timestamp"].as_str().unwrap(), btc["latest_timestamp"].as_str().unwrap()));
+    assert_eq!(
+        (cells[2], cells[3]),
+        (btc["earliest_timestamp"].as_str().unwrap(), btc["latest_timestamp"].as_str().unwrap())
+    );
     assert_eq!(cells[4..].join(" "), "0 complete 4 source_empty", "{assets}");
 }
 
@@ -120,7 +123,9 @@ async fn a_range_is_named_by_how_long_ago_or_by_times(backend: Backend) {
         csv.lines().count() - 1
     };
     // Between two closes as many candles open as there are half-days, or one less.
-    for (line, half_days) in [("--since 7d", 14), ("--since 2w", 28), ("--since 240h", 20), ("--since 2880m", 4)] {
+    for (line, half_days) in
+        [("--since 7d", 14), ("--since 2w", 28), ("--since 240h", 20), ("--since 2880m", 4)]
+    {
         let candles = count(line);
         assert!((half_days - 1..=half_days).contains(&candles), "{line}: {candles}");
     }
@@ -193,14 +198,18 @@ async fn an_empty_database_stays_empty(backend: Backend) {
     }
     let tables = match backend {
         Backend::Sqlite => "SELECT name FROM sqlite_master WHERE name <> 'others'",
-        Backend::Postgres => "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()",
+        Backend::Postgres => {
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+        }
     };
     assert_eq!(database.query(tables).await.len(), 0);
 }
 
 #[test]
 fn where_no_database_is_none_is_made_and_the_address_is_told() {
-    for line in [&["assets"][..], &["candles", "BTC"], &["assets", "--database-url", "sqlite://x/y.db?mode=rwc"]] {
+    for line in
+        [&["assets"][..], &["candles", "BTC"], &["assets", "--database-url", "sqlite://x/y.db?mode=rwc"]]
+    {
         let program = program();
         let output = program.run(line);
         assert_eq!(output.status.code(), Some(2), "{line:?}: {}", said(&output));

@@ -14,7 +14,9 @@ async fn a_reader_that_has_seen_enough_ends_it_quietly() {
     let market = market(HALF_DAY, &["BTC"], 800).await;
     let program = talking_to(&market, "BTC");
     assert_eq!(program.run(&["backfill"]).status.code(), Some(0));
-    for line in ["candles BTC --csv", "candles BTC --json", "candles BTC --since 700d", "assets", "completions bash"] {
+    for line in
+        ["candles BTC --csv", "candles BTC --json", "candles BTC --since 700d", "assets", "completions bash"]
+    {
         let mut child = program.start_piped(&line.split(' ').collect::<Vec<_>>());
         let mut first = [0; 10];
         child.stdout.take().unwrap().read_exact(&mut first).unwrap();
@@ -28,7 +30,8 @@ async fn a_reader_that_has_seen_enough_ends_it_quietly() {
 async fn what_goes_into_a_pipe_or_a_file_is_plain() {
     let market = market(HALF_DAY, &["BTC", "ETH"], 200).await;
     let program = talking_to(&market, "BTC,ETH");
-    let lines = ["backfill --days 95", "verify --asset BTC", "assets", "candles BTC --since 7d --fill", "--help"];
+    let lines =
+        ["backfill --days 95", "verify --asset BTC", "assets", "candles BTC --since 7d --fill", "--help"];
     for line in lines {
         let output = program.run(&line.split(' ').collect::<Vec<_>>());
         assert_eq!(output.status.code(), Some(0), "{line}: {}", said(&output));
@@ -53,7 +56,8 @@ async fn a_backfill_prints_its_summary_on_standard_output_and_the_rest_elsewhere
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let table = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    let titles = ["asset", "new", "changed", "unchanged", "holes", "earliest", "latest", "seconds", "outcome"];
+    let titles =
+        ["asset", "new", "changed", "unchanged", "holes", "earliest", "latest", "seconds", "outcome"];
     assert_eq!(rows[0], titles, "{table}");
     assert_eq!(rows[1][..5], ["BTC", "190", "0", "0", "none"], "{table}");
     assert_eq!(rows[1][8], "complete", "{table}");

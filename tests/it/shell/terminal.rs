@@ -44,7 +44,8 @@ async fn a_backfill_shows_bars_and_ends_with_a_table() {
     }
     assert!(seen.contains("of 2 assets done"), "{seen}");
     assert!(sent.contains("\u{1b}[36m"), "bars have a colour: {sent:?}");
-    let bars = screens(&sent).iter().map(|lines| lines.iter().filter(|line| line.contains("/s")).count()).max();
+    let bars =
+        screens(&sent).iter().map(|lines| lines.iter().filter(|line| line.contains("/s")).count()).max();
     assert_eq!(bars, Some(3), "one for each asset and one for both: {seen}");
     let (_, table) = seen.rsplit_once("outcome").unwrap();
     assert!(table.contains("complete") && !table.contains("[="), "the bars are gone: {table}");

@@ -269,7 +269,12 @@ fn overview(program: &Command, styles: &Styles) -> String {
         for command in commands {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             let (literal, name) = (styles.get_literal(), command.get_name());
-            let _ = writeln!(text, "  {literal}{name}{literal:#}{:blanks$}{about}", "", blanks = widest + 2 - name.len());
+            let _ = writeln!(
+                text,
+                "  {literal}{name}{literal:#}{:blanks$}{about}",
+                "",
+                blanks = widest + 2 - name.len()
+            );
         }
         text.push('\n');
     }
@@ -280,6 +285,7 @@ fn overview(program: &Command, styles: &Styles) -> String {
 fn headed(text: &str, styles: &Styles) -> String {
     let header = styles.get_header();
     let is_heading = |line: &str| line.ends_with(':') && !line.starts_with(' ');
-    let line = |line: &str| if is_heading(line) { format!("{header}{line}{header:#}") } else { line.to_owned() };
+    let line =
+        |line: &str| if is_heading(line) { format!("{header}{line}{header:#}") } else { line.to_owned() };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }

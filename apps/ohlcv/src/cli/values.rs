@@ -34,10 +34,15 @@ impl Since {
 pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Some((unit, unit_s)) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit)) {
         let number = text.trim_end_matches(unit);
-        if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && text.len() == number.len() + 1 {
+        if !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && text.len() == number.len() + 1
+        {
             // What overflows lies before all candles anyway.
             let seconds = number.parse().unwrap_or(u64::MAX).saturating_mul(unit_s);
-            return Ok(Since::Ago(Duration::from_secs(seconds.min(Timestamp::MAX.millis().unsigned_abs() / 1_000))));
+            return Ok(Since::Ago(Duration::from_secs(
+                seconds.min(Timestamp::MAX.millis().unsigned_abs() / 1_000),
+            )));
         }
     }
     time(text).map(Since::At).map_err(|error| format!("{error}; or how long ago, such as 90m, 24h, 7d or 4w"))
@@ -105,7 +110,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_told_what_is_allowed() {
-        for text in ["", "d", "7", "7D", "7dd", "-7d", "1.5d", "7 d", "yesterday", "2024-13-01", "2024-11-1"] {
+        for text in ["", "d", "7", "7D", "7dd", "-7d", "1.5d", "7 d", "yesterday", "2024-13-01", "2024-11-1"]
+        {
             match since(text) {
                 Err(told) => assert!(told.contains("90m") && told.contains("2024-11-01"), "{told}"),
                 // Milliseconds, few as they are.

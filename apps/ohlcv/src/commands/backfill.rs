@@ -75,10 +75,8 @@ async fn summarise(app: &App, report: &RunReport, times: &Times) -> anyhow::Resu
     // What came in is told also if the database has gone away meanwhile.
     let stored = app.list_assets().run().await.unwrap_or_default();
     let hint = |report: &AssetReport| {
-        let error = matches!(
-            &report.outcome,
-            Outcome::Failed(AssetError::Source(SourceError::UnknownAsset { .. }))
-        );
+        let error =
+            matches!(&report.outcome, Outcome::Failed(AssetError::Source(SourceError::UnknownAsset { .. })));
         let known: Vec<Asset> = stored.iter().map(|known| known.asset).collect();
         let meant = lookalike::meant(report.asset, app.settings.quote_asset, &known).filter(|_| error)?;
         Some((report.asset, format!("is {meant} meant?")))

@@ -120,7 +120,8 @@ impl Bars {
             return Some(bar.clone());
         }
         if self.of.len() == BARS_MAX {
-            let is_through = |bar: &ProgressBar| bar.length().is_some_and(|all| all > 0 && bar.position() >= all);
+            let is_through =
+                |bar: &ProgressBar| bar.length().is_some_and(|all| all > 0 && bar.position() >= all);
             let through = self.of.iter().find(|(_, bar)| is_through(bar)).map(|(asset, _)| *asset)?;
             if let Some(bar) = self.of.remove(&through) {
                 self.take_away(&bar);

@@ -130,7 +130,10 @@ fn every_parameter_is_described_with_an_example() {
     for (path, method, operation) in operations(&document) {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap();
-            assert!(!parameter["description"].as_str().unwrap_or_default().is_empty(), "{method} {path} {name}");
+            assert!(
+                !parameter["description"].as_str().unwrap_or_default().is_empty(),
+                "{method} {path} {name}"
+            );
             let schema = &parameter["schema"];
             assert!(!schema["example"].is_null(), "{method} {path} {name} has no example");
             let words = schema["enum"].as_array();
