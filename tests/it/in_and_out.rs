@@ -186,7 +186,7 @@ fn minutes(count: u64) -> String {
 async fn an_import_that_is_killed_goes_on_when_it_is_run_again(backend: Backend) {
     const ROWS: u64 = 100_000;
     let database = TestDatabase::new(backend).await;
-    let program = program(&database).with("CANDLE_INTERVAL", "1m").with("LEASE_SECONDS", "1");
+    let program = program(&database).with("CANDLE_INTERVAL", "1m").with("LEASE_SECONDS", "5");
     fs::write(program.folder().join("minutes.csv"), minutes(ROWS)).unwrap();
     done(&program, &["migrate"]);
     let arguments = ["import", "minutes.csv", "--asset", "BTC", "--json"];

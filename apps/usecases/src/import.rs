@@ -31,9 +31,9 @@ use crate::{Kept, LeaseTerms};
 
 /// From the first to the last candle of one commit there are at most so many slots; few in tests, which have
 /// to cross it.
-const SLOTS_PER_COMMIT: i64 = if cfg!(test) { 8 } else { 10_000 };
+const SLOTS_PER_COMMIT: i64 = if cfg!(test) { 8 } else { 5_000 };
 /// So many rows are held at a time: each slot may come twice before they are looked at.
-const ROWS_HELD_MAX: usize = if cfg!(test) { 16 } else { 20_000 };
+const ROWS_HELD_MAX: usize = if cfg!(test) { 16 } else { 10_000 };
 /// After so many rows progress is told.
 const ROWS_PER_PROGRESS: u64 = 1_000;
 /// Assets of one import.

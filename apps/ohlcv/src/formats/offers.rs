@@ -47,7 +47,7 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) enum Offers<R: Read> {
     /// Out of comma-separated values.
-    Csv(CsvOffers<R>),
+    Csv(Box<CsvOffers<R>>),
     /// Out of an Arrow stream.
     Arrow(Box<ArrowOffers<R>>),
 }
@@ -65,7 +65,7 @@ impl<R: Read> Offers<R> {
     pub(crate) fn open(format: Format, input: R, wanted: Wanted) -> Result<Self, Unreadable> {
         match format {
             Format::Arrow => Ok(Self::Arrow(Box::new(ArrowOffers::open(input, wanted)?))),
-            _ => Ok(Self::Csv(CsvOffers::open(input, wanted)?)),
+            _ => Ok(Self::Csv(Box::new(CsvOffers::open(input, wanted)?))),
         }
     }
 
