@@ -15,6 +15,7 @@ mod conditional;
 mod connections;
 mod cors;
 mod cutting;
+mod document;
 mod dto;
 mod edge;
 mod formats;
@@ -258,6 +259,7 @@ fn described() -> OpenApiService<Described, ()> {
              eight decimal places, times are UTC, ranges include their start and exclude their end. \
              Every error is an `application/problem+json` (RFC 9457) whose `code` stays the same.",
         )
+        .license("MIT OR Apache-2.0")
         .server("/")
 }
 
@@ -271,6 +273,7 @@ impl OpenApi for Described {
 
     fn register(registry: &mut Registry) {
         Api::register(registry);
+        document::say_fields_once(registry);
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}

@@ -127,7 +127,8 @@ impl Negotiated {
 impl Parameter for Format {
     fn schema() -> MetaSchema {
         let words = Self::ALL.into_iter().map(|format| format.name().into());
-        MetaSchema { enum_items: words.collect(), ..MetaSchema::new("string") }
+        let example = Some(Self::Json.name().into());
+        MetaSchema { enum_items: words.collect(), example, ..MetaSchema::new("string") }
     }
 
     fn read(text: &str) -> Result<Self, String> {

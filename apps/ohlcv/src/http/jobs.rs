@@ -171,6 +171,7 @@ impl Parameter for JobLimit {
     fn schema() -> MetaSchema {
         MetaSchema {
             default: Some(JOBS_DEFAULT.into()),
+            example: Some(10.into()),
             minimum: Some(1.0),
             maximum: Some(f64::from(JOBS_MAX)),
             ..MetaSchema::new_with_format("integer", "int32")

@@ -202,7 +202,8 @@ fn with_plus(text: &str) -> Cow<'_, str> {
 impl Parameter for Cause {
     fn schema() -> MetaSchema {
         let words = Self::ALL.into_iter().map(|cause| cause.as_str().into());
-        MetaSchema { enum_items: words.collect(), ..MetaSchema::new("string") }
+        let example = Some(Self::SourceEmpty.as_str().into());
+        MetaSchema { enum_items: words.collect(), example, ..MetaSchema::new("string") }
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -213,7 +214,8 @@ impl Parameter for Cause {
 impl Parameter for Interval {
     fn schema() -> MetaSchema {
         let words = Self::ALL.into_iter().map(|interval| interval.as_str().into());
-        MetaSchema { enum_items: words.collect(), ..MetaSchema::new("string") }
+        let example = Some(Self::D1.as_str().into());
+        MetaSchema { enum_items: words.collect(), example, ..MetaSchema::new("string") }
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -229,6 +231,7 @@ impl Parameter for Limit {
     fn schema() -> MetaSchema {
         MetaSchema {
             default: Some(LIMIT_ROWS_DEFAULT.into()),
+            example: Some(100.into()),
             minimum: Some(1.0),
             maximum: Some(f64::from(LIMIT_ROWS_MAX)),
             ..MetaSchema::new_with_format("integer", "int32")
@@ -257,7 +260,7 @@ pub(crate) struct Switch(pub(crate) bool);
 
 impl Parameter for Switch {
     fn schema() -> MetaSchema {
-        MetaSchema { default: Some(false.into()), ..MetaSchema::new("boolean") }
+        MetaSchema { default: Some(false.into()), example: Some(true.into()), ..MetaSchema::new("boolean") }
     }
 
     fn read(text: &str) -> Result<Self, String> {
@@ -276,7 +279,8 @@ impl AllFields {
 
 impl Parameter for AllFields {
     fn schema() -> MetaSchema {
-        MetaSchema { enum_items: vec![Self::TEXT.into()], ..MetaSchema::new("string") }
+        let example = Some(Self::TEXT.into());
+        MetaSchema { enum_items: vec![Self::TEXT.into()], example, ..MetaSchema::new("string") }
     }
 
     fn read(text: &str) -> Result<Self, String> {

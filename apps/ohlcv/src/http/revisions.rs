@@ -98,6 +98,7 @@ impl Parameter for Number {
     fn schema() -> MetaSchema {
         MetaSchema {
             default: Some(0.into()),
+            example: Some(0.into()),
             minimum: Some(0.0),
             ..MetaSchema::new_with_format("integer", "int64")
         }

@@ -5,7 +5,9 @@ use ohlcv_ports::{Job, Submitted};
 use ohlcv_usecases::{FetchWish, SubmitError, SubmitJob};
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Request, RequestBody, Response};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponses, Registry};
+use poem_openapi::registry::{
+    MetaMediaType, MetaParamIn, MetaRequest, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi};
 use serde::Serialize;
@@ -118,17 +120,45 @@ fn field<T: Parameter>(name: &str, value: &Value) -> Result<T, Problem> {
 /// The longest idempotency key that is kept, in characters: the width of its column.
 const KEY_CHARS_MAX: usize = 255;
 
-/// The `Idempotency-Key` of a request.
-fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
-    const NAME: &str = "Idempotency-Key";
-    let Some(given) = request.headers().get(NAME) else { return Ok(None) };
-    let plain = given.to_str().ok().filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()));
-    plain.map(|key| Some(key.to_owned())).ok_or_else(|| {
-        let detail = format!(
-            "{NAME} is too long, empty or no plain text: allowed are 1 to {KEY_CHARS_MAX} ASCII characters"
-        );
-        Problem::new(StatusCode::BAD_REQUEST, Code::BadParameter, detail).of_parameter(NAME)
-    })
+/// The `Idempotency-Key` of a request, if it has one.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(Option<String>);
+
+impl<'a> ApiExtractor<'a> for IdempotencyKey {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(MetaSchemaRef::Inline(Box::new(MetaSchema {
+            min_length: Some(1),
+            max_length: Some(KEY_CHARS_MAX),
+            example: Some("daily-2024-11-01".into()),
+            ..MetaSchema::new("string")
+        })))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        named: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let name = named.name;
+        let Some(given) = request.headers().get(name) else { return Ok(Self(None)) };
+        let plain = given.to_str().ok().filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()));
+        let key = plain.ok_or_else(|| {
+            let detail = format!(
+                "{name} is too long, empty or no plain text: allowed are 1 to {KEY_CHARS_MAX} ASCII characters"
+            );
+            Problem::new(StatusCode::BAD_REQUEST, Code::BadParameter, detail).of_parameter(name)
+        })?;
+        Ok(Self(Some(key.to_owned())))
+    }
 }
 
 /// That a job was accepted.
@@ -159,10 +189,12 @@ impl TriggerApi {
     async fn trigger(
         &self,
         _keyed: Keyed,
-        request: &Request,
         body: TriggerRequest,
+        /// A name for this wish, so that saying it again starts no other fetch.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
     ) -> Result<AcceptedAnswer, TriggerProblem> {
-        let idempotency_key = idempotency_key(request)?;
+        let IdempotencyKey(idempotency_key) = key;
         let TriggerRequest { assets, start, end } = body;
         let wish = FetchWish { assets, start, end, idempotency_key };
         match self.submit.run(wish).await.map_err(problem)? {

@@ -118,6 +118,48 @@ fn parameters_are_documented_with_their_bounds() {
     assert_eq!((&assets["name"], &assets["required"]), (&"assets".into(), &true.into()));
 }
 
+#[test]
+fn every_parameter_is_described_with_an_example() {
+    let document = document();
+    let mut parameters = 0;
+    for (path, method, operation) in operations(&document) {
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(
+                !parameter["description"].as_str().unwrap_or_default().is_empty(),
+                "{method} {path} {name}"
+            );
+            let schema = &parameter["schema"];
+            assert!(!schema["example"].is_null(), "{method} {path} {name} has no example");
+            let words = schema["enum"].as_array();
+            assert!(words.is_none_or(|words| words.contains(&schema["example"])), "{method} {path} {name}");
+            parameters += 1;
+        }
+    }
+    assert!(parameters > 20, "{parameters}");
+    let trigger = &document["paths"]["/api/v1/fetch/trigger"]["post"]["parameters"][0];
+    assert_eq!((&trigger["name"], &trigger["in"]), (&"Idempotency-Key".into(), &"header".into()));
+    assert_eq!((&trigger["required"], &trigger["schema"]["maxLength"]), (&false.into(), &255.into()));
+}
+
+/// Generators of clients take every part of an `allOf` for a type.
+#[test]
+fn what_is_said_of_a_field_is_no_type_of_its_own() {
+    let document = document();
+    let mut references = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for (field, said) in schema["properties"].as_object().into_iter().flatten() {
+            let Some(parts) = said["allOf"].as_array() else { continue };
+            assert!(parts.len() == 1 && parts[0]["$ref"].is_string(), "{name}.{field}: {said}");
+            assert!(said["description"].is_string(), "{name}.{field}: {said}");
+            references += 1;
+        }
+    }
+    assert!(references > 5, "{references}");
+    assert_eq!(document["components"]["schemas"]["Gap"]["properties"]["incident"]["nullable"], true);
+    assert_eq!(document["info"]["license"]["name"], "MIT OR Apache-2.0");
+}
+
 #[tokio::test]
 async fn bodies_have_the_documented_fields() {
     let document = document();
