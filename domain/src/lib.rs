@@ -4,6 +4,23 @@
 //! Pure arithmetic: no I/O, no async, no clock. Decimals never pass through floats, times are UTC
 //! milliseconds, ranges are half-open, and every type holds its invariants by construction.
 //!
+//! # The words
+//!
+//! An [`Asset`] has a series of candles of one [`Interval`]. A [`Grid`] says where they open, a
+//! [`TimeRange`] or [`SlotRange`] which of them are meant. A [`Candle`] is named by its open time and
+//! holds exact decimals: [`Price`]s in units of the quote asset, [`Volume`]s in units of the base asset.
+//! A slot has a candle or lies in a [`Hole`], whose [`Cause`] says why.
+//!
+//! | to | take |
+//! | --- | --- |
+//! | find what is missing | [`gaps`] |
+//! | have a row for every slot | [`forward_fill`] |
+//! | make coarser candles | [`resample`], with [`fill_derived`] for a row for every slot |
+//! | ask an exchange page by page | [`pages`], and [`check_page`] for what it answers |
+//! | keep the reasons of holes | [`settle_holes`], [`answered_until`], [`check_ledger`] |
+//! | write into a store | [`Commit`], [`Applied`] |
+//! | compare two copies | [`differences`], [`canonical_line`] |
+//!
 //! # A series in twenty lines
 //!
 //! ```
@@ -33,6 +50,29 @@
 //! assert_eq!(rows[1].candle.close().to_string(), "7784.02000000");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Exactness
+//!
+//! Nothing is rounded and nothing wraps: a number that a decimal cannot hold is refused with a
+//! [`DecimalError`], a sum that no candle can hold with a [`SumError`]. For arithmetic convert to
+//! [`BigDecimal`] and back:
+//!
+//! ```
+//! use ohlcv_domain::{DecimalError, Price, Volume};
+//!
+//! let (amount, price): (Volume, Price) = ("0.12345678".parse()?, "68500.5".parse()?);
+//! let worth = amount.to_big_decimal() * price.to_big_decimal();
+//! assert_eq!(worth.to_string(), "8456.8511583900000000"); // sixteen places: eight and eight
+//! assert_eq!("0.000000001".parse::<Price>(), Err(DecimalError::TooManyPlaces));
+//! # Ok::<(), DecimalError>(())
+//! ```
+//!
+//! # Serde
+//!
+//! With feature `serde` values are written and read the way the service's API writes them: names,
+//! decimals and times as text (`"68500.50000000"`, `"2024-11-01T00:00:00Z"`), a [`Candle`] or [`Row`]
+//! as the object that the API has for it. Reading holds to the same bounds as the constructors do,
+//! takes no number for a decimal, and refuses fields that it does not know.
 
 mod asset;
 mod candle;
@@ -56,7 +96,12 @@ mod pages;
 mod range;
 mod resample;
 mod schedule;
+#[cfg(feature = "serde")]
+mod serialised;
 mod timestamp;
+
+/// What [`Price`] and [`Volume`] convert into for arithmetic.
+pub use bigdecimal::BigDecimal;
 
 pub use asset::{Asset, AssetError};
 pub use candle::{Candle, CandleError, Ohlc, TradeDetails};
@@ -89,3 +134,8 @@ pub use resample::{
 };
 pub use schedule::next_look;
 pub use timestamp::{Timestamp, TimestampError};
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

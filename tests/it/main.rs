@@ -6,6 +6,7 @@ mod as_of;
 mod backfill;
 mod binance_client;
 mod budget;
+mod clients;
 mod closing;
 mod decimals;
 mod docker;
