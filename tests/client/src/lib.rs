@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use progenitor_client::{ClientHooks, OperationInfo};
 
-pub use self::generated::{Client, types};
-pub use progenitor_client::Error;
+pub use self::generated::{Client, Error, types};
 
 #[expect(
     missing_docs,
@@ -17,7 +16,9 @@ pub use progenitor_client::Error;
     clippy::unwrap_used,
     reason = "this is how it is generated"
 )]
-mod generated {
+pub mod generated {
+    //! What was generated.
+
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
 }
 
