@@ -10,7 +10,17 @@ pub const DATABASE_REQUESTS_MAX: usize = 128;
 
 /// Endpoints that need no turn: they do without the database, or have a bound of their own, and have to
 /// answer also when there is too much to do.
-const FREE: [&str; 7] = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/api/v1/health"];
+const FREE: [&str; 9] = [
+    "/",
+    "/dashboard",
+    "/dashboard/{version}/{file}",
+    "/docs",
+    "/openapi.json",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/api/v1/health",
+];
 /// Candles come out of memory as a rule. Where they do not, a turn is taken then.
 const LATER: [&str; 2] = ["/api/v1/ohlcv", "/api/v1/ohlcv/{asset}"];
 
