@@ -41,7 +41,7 @@ const jobs = new Jobs(
   { form: part('trigger'), key: part('key'), forget: part('forget'), said: part('said'), note: part('jobs-note'), list: part('jobs') },
   stirred,
 );
-const assets = new Poll(renew, (error, wait) => trouble(error, null, wait), RETRY_MS);
+const assets = new Poll(renew, trouble, RETRY_MS);
 
 /** Reads how all assets stand, and shows what has changed. */
 async function renew() {
@@ -69,20 +69,18 @@ async function show(asset) {
   const bare = row.total_candles === 0;
   parts.empty.hidden = !bare;
   if (bare) {
-    chart.drop();
-    parts.shown.textContent = '';
+    chart.close();
     parts.empty.textContent = row.tracked
       ? `No candle of ${asset} is stored yet. The backfill brings them; this page looks again every ${span(BUSY_MS)}.`
       : `No candle of ${asset} is stored, and it is not tracked.`;
-    chart.asset = null;
     opened = asset;
   } else if (chart.asset === asset) {
     chart.renew(row);
   } else {
     opened = asset;
     const view = wished.asset === undefined || wished.asset.toUpperCase() === asset ? wished : undefined;
-    wished = {};
     await chart.open(row, view);
+    wished = {};
   }
 }
 
@@ -96,7 +94,8 @@ async function open(asset, view) {
     if (chart.asset === asset && view) chart.look(view);
     else await show(asset);
   } catch (error) {
-    if (error.name !== 'AbortError') trouble(error, () => open(asset, view));
+    // What was not shown is shown with the next look at the assets.
+    if (error.name !== 'AbortError') assets.now();
   }
   list();
 }
@@ -104,7 +103,12 @@ async function open(asset, view) {
 function list() {
   table(parts.body, rows, coverage.interval, opened, open);
   const row = rows.find(({ asset }) => asset === opened);
-  parts.standing.textContent = row ? `${row.status}; newest candle ${newest(row, coverage.interval)}; lag: ${lag(row)}` : 'No asset yet.';
+  parts.standing.textContent = row ? standing(row) : 'No asset yet.';
+}
+
+function standing(row) {
+  if (row.total_candles === 0) return `${row.status}; no candle yet`;
+  return `${row.status}; newest candle ${newest(row, coverage.interval)}; lag: ${lag(row)}`;
 }
 
 /** A job goes on: new candles may be there. */
@@ -114,13 +118,9 @@ function stirred() {
   assets.now();
 }
 
-let retry = null;
-
-function trouble(error, again, wait = RETRY_MS) {
+function trouble(error, wait) {
   parts.trouble.textContent = `Something is wrong: ${error.message}. Asked again in ${span(wait)}.`;
   parts.trouble.hidden = false;
-  clearTimeout(retry);
-  if (again) retry = setTimeout(again, wait);
 }
 
 function well() {
@@ -138,7 +138,7 @@ function note(text) {
 
 /** Colours and sizes of the charts are drawn anew. */
 function redraw() {
-  if (chart.series) chart.draw();
+  chart.redraw();
   coverage.draw();
 }
 

@@ -30,7 +30,7 @@ export function story(hole) {
   ];
   if (hole.detail) lines.push(hole.detail);
   if (hole.incident) lines.push(`Outage: ${hole.incident.detail}`);
-  if (hole.last_asked) lines.push(`Asked ${hole.asked} times, last ${utc(Date.parse(hole.last_asked))} UTC`);
+  if (hole.last_asked) lines.push(`Asked ${hole.asked === 1 ? 'once' : `${hole.asked} times`}, last ${utc(Date.parse(hole.last_asked))} UTC`);
   return lines;
 }
 

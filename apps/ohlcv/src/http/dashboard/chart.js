@@ -8,11 +8,15 @@ import { axisTime, lengthOf, span, utc } from './time.js';
 
 /** Moves that follow each other this fast are one, in milliseconds. */
 const SETTLED_MS = 120;
+/** Between attempts to load, doubling. */
+const RETRY_MS = 2000;
+const RETRY_MAX_MS = 30_000;
 /** What is seen at first of a series, in candles, on a wide screen. */
 const CANDLES_AT_FIRST = 160;
 /** How far a view may go beyond the history, in candles. */
 const ROOM = 3;
 const NARROW_PX = 560;
+const POINT = 'Point at a candle to read it.';
 const ZOOM = 1.6;
 const PAN = 0.5;
 
@@ -25,26 +29,37 @@ export class Chart {
     this.series = null;
     this.pointed = null;
     this.dragging = false;
+    this.timer = null;
+    this.busy = false;
+    this.failures = 0;
     parts.chart.addEventListener('keydown', (event) => this.key(event));
   }
 
   /** Shows an asset: at the given times, or its newest candles. */
   async open(row, wanted) {
-    this.asset = row.asset;
-    this.view = null;
-    this.series = null;
-    this.drop();
+    this.close();
     const mine = new AbortController();
     this.loading = mine;
-    this.stored = await storedInterval(row.asset, mine.signal);
+    const stored = await storedInterval(row.asset, mine.signal);
     if (mine.signal.aborted) return;
+    this.stored = stored;
+    this.asset = row.asset;
     this.know(row);
     this.look(wanted?.from !== undefined && wanted.to > wanted.from ? wanted : this.newest());
   }
 
-  drop() {
-    clearTimeout(this.timer);
+  /** Shows no asset. */
+  close() {
+    this.later(null);
     this.loading?.abort();
+    this.failures = 0;
+    this.busy = false;
+    this.asset = null;
+    this.view = null;
+    this.series = null;
+    this.parts.shown.textContent = '';
+    this.parts.readout.textContent = POINT;
+    this.parts.legend.replaceChildren();
   }
 
   /** What is known of the asset now: how far its history reaches. */
@@ -62,7 +77,10 @@ export class Chart {
     if (!this.view || row.asset !== this.asset) return;
     const end = this.bounds.to;
     this.know(row);
-    if (this.known === before) return;
+    if (this.known === before) {
+      if (!this.fits() && !this.timer && !this.busy) this.fill();
+      return;
+    }
     const more = this.view.to >= end ? this.bounds.to - end : 0;
     this.series = null;
     this.look({ from: this.view.from + more, to: this.view.to + more });
@@ -87,8 +105,13 @@ export class Chart {
     this.view = { from: start, to: start + length };
     this.told.view(this.asset, this.view);
     if (this.series) this.frame();
+    this.later(this.fits() ? null : this.series ? SETTLED_MS : 0);
+  }
+
+  /** Loads what is in view, unless it is moved before. */
+  later(wait) {
     clearTimeout(this.timer);
-    if (!this.fits()) this.timer = setTimeout(() => this.fill(), this.series ? SETTLED_MS : 0);
+    this.timer = wait === null ? null : setTimeout(() => this.fill(), wait);
   }
 
   /** Whether what is loaded suits what is in view. */
@@ -99,9 +122,11 @@ export class Chart {
   }
 
   async fill() {
+    this.later(null);
     this.loading?.abort();
     const mine = new AbortController();
     this.loading = mine;
+    this.busy = true;
     const wanted = { asset: this.asset, stored: this.stored, ...this.view, px: this.width(), bounds: this.bounds };
     this.parts.chart.setAttribute('aria-busy', 'true');
     try {
@@ -110,11 +135,19 @@ export class Chart {
       this.series = series;
       // Drawing anew under a pointer that drags would break the drag.
       if (!this.dragging) await this.draw();
+      this.failures = 0;
       this.told.well();
     } catch (error) {
-      if (!mine.signal.aborted) this.told.trouble(error, () => this.fill());
+      if (mine.signal.aborted) return;
+      const wait = Math.min(RETRY_MS * 2 ** this.failures, RETRY_MAX_MS);
+      this.failures += 1;
+      this.told.trouble(error, wait);
+      this.later(wait);
     } finally {
-      if (this.loading === mine) this.parts.chart.setAttribute('aria-busy', 'false');
+      if (this.loading === mine) {
+        this.busy = false;
+        this.parts.chart.setAttribute('aria-busy', 'false');
+      }
     }
   }
 
@@ -126,6 +159,13 @@ export class Chart {
     if (first) this.listen();
     this.pointed = null;
     this.say();
+  }
+
+  /** In other colours, or in another size, which other candles may suit. */
+  async redraw() {
+    if (!this.series) return;
+    await this.draw();
+    if (this.view) this.look(this.view);
   }
 
   listen() {
@@ -201,7 +241,7 @@ export class Chart {
       const half = (view.to - view.from) / 2;
       this.look({ from: middle - half, to: middle + half });
     } catch (error) {
-      this.told.trouble(error, () => this.hole(forward));
+      this.told.note(`The hole was not found: ${error.message}.`);
     }
   }
 
