@@ -78,7 +78,7 @@ struct File {
 }
 
 impl Dashboard {
-    /// The page. Where it stands for something else to those who want that, `varies` says so.
+    /// The page.
     async fn page(&self, request: &HeaderMap) -> Result<Response, Problem> {
         let mut response = self.files().await?.page.answer(request, AS_LONG_AS_IT_IS);
         let policy = HeaderValue::from_static(SECURITY_POLICY);

@@ -155,7 +155,8 @@ export class Chart {
     const { chart } = this.parts;
     const narrow = chart.clientWidth < NARROW_PX;
     const first = !chart.classList.contains('js-plotly-plot');
-    await Plotly.react(chart, figure(this.series), chartLayout(this.view, this.series, narrow), CONFIG);
+    const slot = this.width() * lengthOf(this.series.interval) / (this.view.to - this.view.from);
+    await Plotly.react(chart, figure(this.series, slot), chartLayout(this.view, this.series, narrow), CONFIG);
     if (first) this.listen();
     this.pointed = null;
     this.say();

@@ -19,10 +19,11 @@ export const FOLD = '<br>\u2003';
 /** How high the labels are, from the bottom of the chart to its top. */
 const LABELS_AT = 0.8;
 
-export function figure(series) {
+/** `slot` is how wide a slot is, in pixels. */
+export function figure(series, slot) {
   const real = series.rows.filter(({ filled }) => !filled);
   const filled = series.rows.filter((row) => row.filled);
-  return [slots(series), candles(real), carried(filled), volumes(real), holes(series)];
+  return [slots(series), candles(real), carried(filled, slot), volumes(real), holes(series)];
 }
 
 /** A point that is not seen for each slot, with its label: so there is one label at a time, also where no
@@ -48,11 +49,14 @@ function candles(real) {
   };
 }
 
-function carried(filled) {
+function carried(filled, slot) {
   return {
     type: 'scatter', mode: 'markers', name: 'filled', x: filled.map(({ time }) => time),
     y: filled.map(({ close }) => Number(close)), hoverinfo: 'skip',
-    marker: { symbol: 'line-ew', size: 8, line: { width: 2.5, color: colour('filled') }, color: colour('filled') },
+    // A dash is 1.4 times as long as its size.
+    marker: {
+      symbol: 'line-ew', size: Math.min(Math.max(slot * 0.57, 2), 14), line: { width: 2.5, color: colour('filled') }, color: colour('filled'),
+    },
   };
 }
 
