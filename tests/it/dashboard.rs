@@ -81,7 +81,8 @@ fn text(millis: i64) -> String {
 
 /// What the address says is in view.
 async fn view(browser: &Browser) -> (i64, i64) {
-    let hash = browser.value("[...new URLSearchParams(location.hash.slice(1))].map(([, value]) => value)").await;
+    let hash =
+        browser.value("[...new URLSearchParams(location.hash.slice(1))].map(([, value]) => value)").await;
     assert_eq!(hash[0], "BTC", "{hash}");
     (millis(&hash[1]), millis(&hash[2]))
 }
@@ -122,9 +123,10 @@ async fn assert_clean(browser: &Browser, url: &str) {
     let noted = browser.noted().await;
     assert!(noted.complaints.is_empty(), "{:#?}", noted.complaints);
     assert_eq!(noted.violations, json!([]), "the page's policy forbids what it does");
-    let elsewhere = noted.requests.iter().filter(|request| {
-        !request.starts_with(&format!("{url}/")) && !request.starts_with("data:")
-    });
+    let elsewhere = noted
+        .requests
+        .iter()
+        .filter(|request| !request.starts_with(&format!("{url}/")) && !request.starts_with("data:"));
     assert_eq!(elsewhere.collect::<Vec<_>>(), Vec::<&String>::new());
     assert!(noted.requests.len() > 10, "the requests are noted: {:?}", noted.requests);
 }
@@ -211,7 +213,8 @@ async fn panning_loads_earlier_candles_and_the_whole_history_comes_in_coarser_on
         let before = view(&browser).await;
         let (x, y) = place(&browser, before.0 + (before.1 - before.0) / 10).await;
         browser.drag((x, y), (x + 900.0, y + 5.0)).await;
-        let moved = format!("Date.parse(new URLSearchParams(location.hash.slice(1)).get('from')) < {}", before.0);
+        let moved =
+            format!("Date.parse(new URLSearchParams(location.hash.slice(1)).get('from')) < {}", before.0);
         browser.until(&moved).await;
         browser.until(DRAWN).await;
     }

@@ -87,6 +87,9 @@ impl Browser {
         let browser = Self { client, session: format!("{url}/session/{id}"), http, programs };
         browser.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": NOTE_VIOLATIONS})).await;
         browser.resize(width, height).await;
+        // What the browser shows of its own when it starts is no matter of tests.
+        browser.open("about:blank").await;
+        let _ = browser.noted().await;
         browser
     }
 
@@ -112,7 +115,8 @@ impl Browser {
 
     async fn post(&self, path: &str, body: Value) -> Value {
         let request = self.http.post(format!("{}/{path}", self.session)).body(body.to_string());
-        let answer = request.header("content-type", "application/json").send().await.expect("the driver answers");
+        let answer =
+            request.header("content-type", "application/json").send().await.expect("the driver answers");
         let text = answer.text().await.expect("a whole answer");
         let answer: Value = serde_json::from_str(&text).expect("JSON");
         assert!(answer["value"]["error"].is_null(), "{path}: {text}");
@@ -141,7 +145,8 @@ impl Browser {
         let started = Instant::now();
         loop {
             let value = self.value(expression).await;
-            if !matches!(&value, Value::Null | Value::Bool(false)) && value != json!("") && value != json!(0) {
+            if !matches!(&value, Value::Null | Value::Bool(false)) && value != json!("") && value != json!(0)
+            {
                 return value;
             }
             if started.elapsed() > WAIT_MAX {
@@ -308,7 +313,8 @@ impl Drop for Programs {
             let names_it = std::fs::read(entry.path().join("cmdline"))
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&folder));
             if names_it {
-                let _ = Command::new("kill").arg("-KILL").arg(entry.file_name()).stderr(Stdio::null()).status();
+                let _ =
+                    Command::new("kill").arg("-KILL").arg(entry.file_name()).stderr(Stdio::null()).status();
             }
         }
     }

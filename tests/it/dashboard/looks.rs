@@ -34,7 +34,10 @@ async fn it_is_light_or_dark_as_its_reader_likes_and_fits_a_phone() {
     browser.until(DRAWN).await;
     let light = browser.value(COLOURS).await;
     browser.screenshot("light").await;
-    assert!(brightness(&light[0]) > 600 && brightness(&light[2]) > 600 && brightness(&light[3]) < 200, "{light}");
+    assert!(
+        brightness(&light[0]) > 600 && brightness(&light[2]) > 600 && brightness(&light[3]) < 200,
+        "{light}"
+    );
     assert_eq!(light[1], light[2], "the chart has the colour of its panel");
 
     browser.prefer_dark(true).await;
@@ -76,8 +79,12 @@ async fn the_keyboard_is_enough() {
         assert!(part[0] == "BODY" || part[1] != "none", "{part} has the focus, and nothing shows it");
         order.push(part[0].as_str().unwrap().to_owned());
     }
-    let at = |name: &str| order.iter().position(|part| part == name).unwrap_or_else(|| panic!("{name}: {order:?}"));
-    for pair in ["asset", "earlier", "in", "whole", "hole-after", "chart", "BTC", "LINK", "key", "forget"].windows(2) {
+    let at = |name: &str| {
+        order.iter().position(|part| part == name).unwrap_or_else(|| panic!("{name}: {order:?}"))
+    };
+    for pair in
+        ["asset", "earlier", "in", "whole", "hole-after", "chart", "BTC", "LINK", "key", "forget"].windows(2)
+    {
         assert!(at(pair[0]) < at(pair[1]), "{pair:?}: {order:?}");
     }
     // The chart by its keys.

@@ -111,9 +111,9 @@ function standing(row) {
   return `${row.status}; newest candle ${newest(row, coverage.interval)}; lag: ${lag(row)}`;
 }
 
-/** A job goes on: new candles may be there. */
-function stirred() {
-  if (Date.now() - stirredAt < STIRRED_MS) return;
+/** A job goes on, or has ended: new candles may be there. */
+function stirred(ended) {
+  if (!ended && Date.now() - stirredAt < STIRRED_MS) return;
   stirredAt = Date.now();
   assets.now();
 }

@@ -55,7 +55,7 @@ export class Jobs {
     this.note(jobs.length === 0 ? 'No jobs yet.' : '');
     this.show(jobs);
     const busy = jobs.some(({ state }) => !ENDED.has(state));
-    if (busy || this.busy) this.stirred();
+    if (busy || this.busy) this.stirred(!busy);
     this.busy = busy;
     return busy ? BUSY_MS : QUIET_MS;
   }
