@@ -43,6 +43,10 @@ ohlcv_tests::on_postgres! {
     mod wire;
 }
 
+ohlcv_tests::in_a_browser! {
+    mod dashboard;
+}
+
 ohlcv_tests::with_python! {
     mod frames;
 }

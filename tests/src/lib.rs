@@ -5,6 +5,8 @@
     reason = "a harness that cannot do its work has to fail the test that uses it"
 )]
 
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod database;
 pub mod fake_archive;
 pub mod fake_binance;
@@ -59,6 +61,20 @@ macro_rules! with_python {
 #[cfg(not(feature = "python"))]
 #[macro_export]
 macro_rules! with_python {
+    ($($item:item)*) => {};
+}
+
+/// The items, if there is a browser to look at pages with (feature `browser`).
+#[cfg(feature = "browser")]
+#[macro_export]
+macro_rules! in_a_browser {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Nothing: the tests run without a browser.
+#[cfg(not(feature = "browser"))]
+#[macro_export]
+macro_rules! in_a_browser {
     ($($item:item)*) => {};
 }
 

@@ -15,6 +15,7 @@ mod conditional;
 mod connections;
 mod cors;
 mod cutting;
+mod dashboard;
 mod document;
 mod dto;
 mod edge;
@@ -72,6 +73,7 @@ use self::admission::Admission;
 use self::assets::AssetsApi;
 use self::candles::CandlesApi;
 use self::compression::Compression;
+use self::dashboard::{Dashboard, WithDashboard};
 use self::edge::{Edge, Gates, Kept};
 use self::formatted::Formatted;
 use self::gaps::GapsApi;
@@ -242,13 +244,21 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         .at(DOCS_PATH, make_sync(move |_| html(page.clone())))
         .at(METRICS_PATH, metrics_page(metrics));
     let routes = udf.routes(routes).nest("/", OpenApiService::new(operations, TITLE, VERSION));
-    let known = Routes::of::<Api>(&[DOCS_PATH, OPENAPI_PATH, METRICS_PATH]).with_foreign(&udf::PATHS);
+    let known = Routes::of::<Api>(&[
+        DOCS_PATH,
+        OPENAPI_PATH,
+        METRICS_PATH,
+        dashboard::PAGE_PATH,
+        dashboard::FILE_PATH,
+    ])
+    .with_foreign(&udf::PATHS);
     let gates = Gates { access, admission, cors };
     let kept = Kept {
         repeats: Some(Repeats::keeping(series, read_cache_bytes / 4)),
         compression: Compression::keeping(read_cache_bytes / 4),
     };
-    Edge::new(routes, known, gates, kept).boxed()
+    let pages = WithDashboard { dashboard: Dashboard::default(), others: routes };
+    Edge::new(pages, known, gates, kept).boxed()
 }
 
 /// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.

@@ -286,23 +286,6 @@ impl App {
         })
     }
 
-    /// Stored candles, read by the piece.
-    fn series(&self) -> ReadSeries {
-        ReadSeries::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.coverage),
-            Arc::<SqlStore>::clone(&self.database),
-            self.settings.candle_interval,
-            self.settings.tracked_assets.clone(),
-        )
-    }
-
-    /// Stored candles, by queries.
-    #[must_use]
-    pub fn candles(&self) -> QueryCandles {
-        QueryCandles::new(self.series())
-    }
-
     /// An import of candles from elsewhere, which waits for its turn with each asset.
     #[must_use]
     pub fn import(&self, options: ImportOptions, stop: CancellationToken, progress: ProgressSink) -> Import {

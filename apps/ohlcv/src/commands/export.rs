@@ -212,7 +212,7 @@ impl Export<'_> {
             fill: false,
             as_of: None,
         };
-        let mut pages = RowPages::of(self.app.candles(), query);
+        let mut pages = RowPages::of(self.app.query_candles(), query);
         let mut written: u64 = 0;
         while let Some(rows) = self.unless_stopped(pages.next()).await?.context("cannot read candles")? {
             encoder.push(asset, &rows)?;

@@ -50,7 +50,10 @@ async fn run(app: &App, parts: Parts, lifecycle: &mut Lifecycle, console: Consol
     if parts.api {
         let listener = bind("LISTEN_ADDRESS", app.settings.listen_address).await?;
         let address = listener.local_addr()?;
-        tracing::info!("listening on http://{address}, documentation on http://{address}/docs");
+        tracing::info!(
+            "listening on http://{address}, dashboard on http://{address}/dashboard, documentation on \
+             http://{address}/docs"
+        );
         if app.settings.api_keys.is_empty() {
             tracing::info!("API_KEY is not set: fetches and jobs over HTTP are off");
         }

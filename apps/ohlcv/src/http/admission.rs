@@ -10,8 +10,10 @@ pub const DATABASE_REQUESTS_MAX: usize = 128;
 
 /// Endpoints that need no turn: they do without the database, or have a bound of their own, and have to
 /// answer also when there is too much to do.
-const FREE: [&str; 10] = [
+const FREE: [&str; 12] = [
     "/",
+    "/dashboard",
+    "/dashboard/{version}/{file}",
     "/docs",
     "/openapi.json",
     "/livez",

@@ -32,7 +32,7 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
@@ -57,7 +57,7 @@ impl Coding {
         (best.0 > 0 && best.0 >= identity).then_some(best.1)
     }
 
-    fn encode(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn encode(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip => {
                 let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));

@@ -11,6 +11,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
 
+use super::dashboard::PAGE_PATH;
 use super::dto::{Prepared, Time};
 use super::problem::{Problem, ProblemBody, documented};
 use super::readiness::Readiness;
@@ -32,6 +33,8 @@ pub(crate) struct ServiceBody {
 #[derive(Object, Serialize)]
 #[oai(rename = "Links")]
 pub(crate) struct LinksBody {
+    /// What is stored, drawn, for people.
+    dashboard: String,
     /// This API for people.
     docs: String,
     /// This API for programs.
@@ -75,12 +78,15 @@ pub(crate) struct HealthApi {
 #[OpenApi]
 impl HealthApi {
     /// What this is
+    ///
+    /// A browser, which likes `text/html` better than JSON, is shown the dashboard instead.
     #[oai(path = "/", method = "get", operation_id = "get_service", tag = "Tag::Service")]
     async fn service(&self) -> Result<Prepared<ServiceBody>, Problem> {
         Ok(Prepared::of(&ServiceBody {
             name: "ohlcv".to_owned(),
             version: VERSION.to_owned(),
             links: LinksBody {
+                dashboard: PAGE_PATH.to_owned(),
                 docs: DOCS_PATH.to_owned(),
                 openapi: OPENAPI_PATH.to_owned(),
                 health: "/api/v1/health".to_owned(),

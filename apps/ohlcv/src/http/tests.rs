@@ -2,6 +2,7 @@
 
 mod bad_requests;
 mod coding;
+mod dashboard;
 mod document;
 mod edge;
 mod formats;

@@ -16,7 +16,7 @@ async fn fetch(client: &Client, method: Method, url: &str, accept: Option<&str>)
     (parts.headers, body.into_vec().await.unwrap())
 }
 
-fn decoded(coding: Option<&str>, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn decoded(coding: Option<&str>, bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     match coding {
         None => plain.extend(bytes),

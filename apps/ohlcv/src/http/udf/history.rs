@@ -25,7 +25,7 @@ const BAR_BYTES: usize = 96;
 const FRAME_BYTES: usize = 64;
 
 /// A number of a bar: its name, and its value.
-type Number = (char, fn(&Bar<'_>) -> &str);
+type Number = (char, for<'a> fn(&Bar<'a>) -> &'a str);
 
 /// In the order in which they are written, digit by digit.
 const NUMBERS: [Number; 5] = [
