@@ -11,8 +11,7 @@ pub use self::generated::{Client, Error, types};
 
 #[expect(
     missing_docs,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
+    clippy::missing_errors_doc,
     clippy::unwrap_used,
     reason = "this is how it is generated"
 )]

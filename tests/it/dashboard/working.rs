@@ -89,6 +89,9 @@ async fn a_fetch_that_is_started_in_the_page_is_followed_to_its_end() {
             at(&format!("{}:00Z", days(DAYS - 6))).millis()
         ))
         .await;
+    browser.until("document.querySelector('#chart').dataset.interval === '3d'").await;
+    browser.until(DRAWN).await;
+    browser.value("document.querySelector('#jobs').scrollIntoView({block: 'end'})").await;
     browser.screenshot("jobs").await;
     let kept =
         browser.value("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]").await;

@@ -92,6 +92,7 @@ async fn peak_kib(candles: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_series_takes_no_more_memory_than_a_short_one() {
-    let (short, long) = (peak_kib(20_000).await, peak_kib(200_000).await);
-    assert!(long < short + 8 * 1_024, "{short} KiB, {long} KiB");
+    // From run to run it differs by some 20 MiB; all rows and their text would take 80.
+    let (short, long) = (peak_kib(20_000).await, peak_kib(300_000).await);
+    assert!(long < short + 40 * 1_024, "{short} KiB, {long} KiB");
 }

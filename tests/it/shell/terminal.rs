@@ -1,5 +1,6 @@
 //! What a terminal shows: bars, how long the exchange wants no requests, colours.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use ohlcv_adapters::SystemClock;
@@ -23,7 +24,8 @@ async fn slow() -> (Market, Program) {
 
 /// What the terminal shows, time and again while it is sent a text: the lines that are not empty.
 fn screens(sent: &str) -> Vec<Vec<String>> {
-    let mut terminal = vt100::Parser::new(40, 120, 0);
+    let [rows, columns] = [40, 120].map(|size| NonZeroU16::new(size).unwrap());
+    let mut terminal = vt100::Parser::new(rows, columns, 0);
     let mut screens = Vec::new();
     for part in sent.split_inclusive('\r') {
         terminal.process(part.as_bytes());

@@ -73,14 +73,14 @@ impl Follower {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, next).await.expect("an event in time")
+        tokio::time::timeout(PATIENCE, next).await.unwrap()
     }
 
     /// So many events.
     pub(crate) async fn take(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::with_capacity(count);
         for _ in 0..count {
-            events.push(self.next().await.expect("the stream goes on"));
+            events.push(self.next().await.unwrap());
         }
         events
     }

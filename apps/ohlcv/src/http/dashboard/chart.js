@@ -8,6 +8,8 @@ import { axisTime, lengthOf, span, utc } from './time.js';
 
 /** Moves that follow each other this fast are one, in milliseconds. */
 const SETTLED_MS = 120;
+/** How long after its end a drag is surely done, in milliseconds. */
+const RELEASED_MS = 50;
 /** Between attempts to load, doubling. */
 const RETRY_MS = 2000;
 const RETRY_MAX_MS = 30_000;
@@ -28,10 +30,14 @@ export class Chart {
     this.view = null;
     this.series = null;
     this.pointed = null;
-    this.dragging = false;
     this.timer = null;
     this.busy = false;
     this.failures = 0;
+    /** A pointer is down: drawing anew under it would break what it does, and waits. */
+    this.held = false;
+    this.late = false;
+    parts.chart.addEventListener('pointerdown', () => { this.held = true; }, true);
+    ['pointerup', 'pointercancel'].forEach((end) => addEventListener(end, () => setTimeout(() => this.released(), RELEASED_MS), true));
     parts.chart.addEventListener('keydown', (event) => this.key(event));
   }
 
@@ -54,6 +60,7 @@ export class Chart {
     this.loading?.abort();
     this.failures = 0;
     this.busy = false;
+    this.late = false;
     this.asset = null;
     this.view = null;
     this.series = null;
@@ -74,7 +81,7 @@ export class Chart {
   /** The same asset with what is new of it. Who looks at its end goes on looking at its end. */
   renew(row) {
     const before = this.known;
-    if (!this.view || row.asset !== this.asset) return;
+    if (!this.view || row.asset !== this.asset || this.held) return;
     const end = this.bounds.to;
     this.know(row);
     if (this.known === before) {
@@ -112,6 +119,18 @@ export class Chart {
   later(wait) {
     clearTimeout(this.timer);
     this.timer = wait === null ? null : setTimeout(() => this.fill(), wait);
+    this.tell();
+  }
+
+  released() {
+    this.held = false;
+    if (this.late && this.series) this.draw();
+  }
+
+  /** Tells whether what is drawn is not yet what is in view. */
+  tell() {
+    const waits = this.timer !== null || this.busy || this.late;
+    this.parts.chart.setAttribute('aria-busy', String(waits));
   }
 
   /** Whether what is loaded suits what is in view. */
@@ -128,13 +147,13 @@ export class Chart {
     this.loading = mine;
     this.busy = true;
     const wanted = { asset: this.asset, stored: this.stored, ...this.view, px: this.width(), bounds: this.bounds };
-    this.parts.chart.setAttribute('aria-busy', 'true');
+    this.tell();
     try {
       const series = await load(wanted, mine.signal);
       if (mine.signal.aborted) return;
       this.series = series;
-      // Drawing anew under a pointer that drags would break the drag.
-      if (!this.dragging) await this.draw();
+      this.late = true;
+      if (!this.held) await this.draw();
       this.failures = 0;
       this.told.well();
     } catch (error) {
@@ -146,12 +165,13 @@ export class Chart {
     } finally {
       if (this.loading === mine) {
         this.busy = false;
-        this.parts.chart.setAttribute('aria-busy', 'false');
+        this.tell();
       }
     }
   }
 
   async draw() {
+    this.late = false;
     const { chart } = this.parts;
     const narrow = chart.clientWidth < NARROW_PX;
     const first = !chart.classList.contains('js-plotly-plot');
@@ -160,6 +180,7 @@ export class Chart {
     if (first) this.listen();
     this.pointed = null;
     this.say();
+    this.tell();
   }
 
   /** In other colours, or in another size, which other candles may suit. */
@@ -171,21 +192,17 @@ export class Chart {
 
   listen() {
     const { chart } = this.parts;
-    chart.on('plotly_relayouting', () => { this.dragging = true; });
     chart.on('plotly_relayout', (change) => this.moved(change));
     chart.on('plotly_hover', ({ points }) => this.point(points[0].pointNumber));
   }
 
   /** The pointer or the wheel has moved the axis. */
   moved(change) {
-    const dragged = this.dragging;
-    this.dragging = false;
     const ends = [change['xaxis.range[0]'], change['xaxis.range[1]']];
     // `frame` names the range as a whole.
     if (ends.some((end) => end === undefined)) return;
     const [from, to] = ends.map(axisTime);
     this.look({ from, to });
-    if (dragged && this.fits()) this.draw();
   }
 
   /** Moves the axes of what is drawn to what is in view. */

@@ -39,7 +39,8 @@ async fn pages_of_one_asset_are_on_their_way_together_and_stored_in_order() {
     // One, two, then four at once: twenty pages.
     assert_eq!((took, slow.waiting_most()), (7, PAGES_AT_ONCE));
     assert_stored_in_order(&world).await;
-    let progress: Vec<u64> = world.progress().iter().map(|told| told.done).collect();
+    // The first word is that the work begins.
+    let progress: Vec<u64> = world.progress().iter().skip(1).map(|told| told.done).collect();
     assert_eq!(progress, (0..=20).collect::<Vec<_>>());
 }
 
