@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::StreamExt;
 use ohlcv::http::openapi_document;
 use ohlcv_client::types::{FetchRequest, ProblemCode};
 use ohlcv_client::{Client, Error, Used};
@@ -16,6 +17,8 @@ use serde_json::Value;
 use crate::market::{HALF_DAY, Market, asset};
 
 const KEY: &str = "a-key-for-generated-clients";
+/// How long the first event may take to come.
+const EVENT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A running service that has ten days of BTC and ETH, with a hole and a revision in BTC.
 struct Served {
@@ -105,6 +108,12 @@ async fn a_client_that_progenitor_generates_can_call_every_operation() {
         Err(Error::ErrorResponse(problem)) => assert_eq!(problem.code, ProblemCode::JobEnded),
         Err(error) => panic!("{error}"),
     }
+
+    // An answer that never ends: its first event is enough.
+    let mut events = client.follow().assets("BTC").after("BTC_0").send().await.unwrap().into_inner();
+    let first = tokio::time::timeout(EVENT_TIME_MAX, events.next()).await.unwrap().unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("event: candle"), "{first:?}");
+    drop(events);
 
     // Errors are typed, too.
     match client.get_candles().asset("DOGE").send().await {

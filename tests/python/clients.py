@@ -38,6 +38,7 @@ CALLS = [
     ("list_jobs", {"limit": 5}, lambda it: SEEN["trigger_fetch"].job_id in [job.job_id for job in it.jobs]),
     ("get_job", {"job_id": lambda: SEEN["trigger_fetch"].job_id}, lambda it: it.progress.percent <= 100),
     ("cancel_job", {"job_id": lambda: SEEN["trigger_fetch"].job_id}, lambda it: is_cancelled(it)),
+    ("follow", {"assets": "BTC", "after": "BTC_0"}, lambda it: "event: candle" in it),
 ]
 SEEN = {}
 
@@ -46,6 +47,18 @@ def is_cancelled(answer):
     """Whether the job is the one that was cancelled, or had ended before."""
     problem = getattr(answer, "code", None)
     return problem.value == "job_ended" if problem else answer.job_id == SEEN["trigger_fetch"].job_id
+
+
+def called(module, asked):
+    """The answer of an operation. Of one that never ends, the lines of its first event."""
+    if not module.__name__.endswith(".follow"):
+        return module.sync(client=service, **asked)
+    lines = []
+    with service.get_httpx_client().stream(**module._get_kwargs(**asked)) as answer:
+        for line in answer.iter_lines():
+            lines.append(line)
+            if not line and any(line.startswith("data:") for line in lines):
+                return lines
 
 
 def generated(document, folder):
@@ -79,7 +92,7 @@ with tempfile.TemporaryDirectory() as folder:
         asked = {name: value() if callable(value) else value for name, value in asked.items()}
         if "body" in asked:
             asked["body"] = FetchRequest.from_dict(asked["body"])
-        answer = SEEN[name] = modules[name.split(".")[0]].sync(client=service, **asked)
+        answer = SEEN[name] = called(modules[name.split(".")[0]], asked)
         assert is_right(answer), f"{name} {asked}: {answer}"
     # The lines of README.md, as they stand there.
     readme = Path(README).read_text(encoding="utf-8")
