@@ -145,7 +145,7 @@ Examples:
       all stored candles of one asset, for a spreadsheet or for `ohlcv import`
   ohlcv export --format arrow --output candles.arrow
       of all assets, for pandas and polars
-  ohlcv export --start 2024-01-01 --end 2025-01-01 | gzip > 2024.csv.gz
+  ohlcv export --start 2024-01-01 --end 2025-01-01 > 2024.csv
       one year, to standard output
 
 Reads the database alone, also while a service runs on it. A file is written whole or not at all.
@@ -162,8 +162,8 @@ Examples:
       store what an export holds; what is stored already stays
   ohlcv import btc.csv --dry-run
       say what would be stored and what refused; changes nothing
-  ohlcv --database-url sqlite://old.db export | ohlcv import -
-      from one database to another
+  ohlcv import btc.csv --replace
+      also take over what differs from what is stored
 
 Exit status:
   0         all rows are stored
