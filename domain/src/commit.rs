@@ -15,6 +15,7 @@ pub struct Commit {
     observed_at: Timestamp,
     listing: Option<Timestamp>,
     recount: bool,
+    source_asked: bool,
     fence: Option<Fence>,
     job: Option<JobId>,
 }
@@ -82,6 +83,7 @@ impl Commit {
             observed_at,
             listing: None,
             recount: false,
+            source_asked: true,
             fence: None,
             job: None,
         })
@@ -119,6 +121,7 @@ impl Commit {
             observed_at,
             listing: None,
             recount: false,
+            source_asked: true,
             fence: None,
             job: None,
         }
@@ -135,6 +138,14 @@ impl Commit {
     #[must_use]
     pub fn with_recount(mut self) -> Self {
         self.recount = true;
+        self
+    }
+
+    /// The same commit, of candles that come from elsewhere: the source was not asked, so it has
+    /// answered about nothing, and slots that wait to be confirmed go on waiting.
+    #[must_use]
+    pub fn without_source(mut self) -> Self {
+        self.source_asked = false;
         self
     }
 
@@ -177,9 +188,12 @@ impl Commit {
     }
 
     /// The parts of what was asked that the source has answered about, ascending: all but the
-    /// findings that were not asked about yet, or that asking failed for.
+    /// findings that were not asked about yet, or that asking failed for. None if it was not asked at all.
     #[must_use]
     pub fn answered(&self) -> Vec<TimeRange> {
+        if !self.source_asked {
+            return Vec::new();
+        }
         let unanswered = self.findings.iter().filter(|finding| !finding.cause.explains());
         self.asked.time().without(unanswered.map(|finding| finding.range))
     }

@@ -7,7 +7,7 @@ mod refused;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ohlcv_adapters::SystemClock;
@@ -229,6 +229,35 @@ async fn an_import_waits_for_its_turn_with_an_asset(backend: Backend) {
     assert_eq!(database.dump().await.len(), 10);
 }
 
+#[test]
+fn an_import_whose_input_does_not_begin_ends_when_it_is_asked_to() {
+    let program = Program::new(env!("CARGO_BIN_EXE_ohlcv"));
+    let mut command = program.command(&["import", "-", "--asset", "BTC"]);
+    let mut importing =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let input = importing.stdin.take().unwrap();
+    let threads = format!("/proc/{}/task", importing.id());
+    let waits = || {
+        let mut names = fs::read_dir(&threads)
+            .unwrap()
+            .map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap_or_default());
+        names.any(|name| name.trim() == "opening")
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !waits() {
+        assert!(Instant::now() < deadline, "it does not open its input");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let asked = Instant::now();
+    let signalled = Command::new("kill").args(["-TERM", &importing.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    let output = importing.wait_with_output().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    drop(input);
+    assert_eq!(output.status.code(), Some(143), "{}", said(&output));
+    assert_eq!(fs::read_dir(program.folder()).unwrap().count(), 0, "no database was made");
+}
+
 fn memory_peak_kib(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -297,6 +326,8 @@ async fn answers_of_the_api_are_imported_if_they_are_stored_candles() {
     let service = market.service(&database, &[("CANDLE_INTERVAL", "1m")]).await;
     let (to, _other) = fresh().await;
     let to = to.with("CANDLE_INTERVAL", "1m");
+    // A dry run makes no database.
+    done(&to, &["migrate"]);
     for format in ["csv", "arrow"] {
         let url = format!("{}/api/v1/ohlcv/BTC?{range}&format={format}", service.url());
         let ask = async |more: &str| {

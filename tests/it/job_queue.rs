@@ -30,6 +30,7 @@ ohlcv_tests::on_each_database!(
     a_full_queue_takes_no_more_even_from_many_at_once,
     ended_jobs_are_forgotten_when_there_are_too_many_or_they_are_old,
     changes_of_jobs_are_numbered_in_the_order_in_which_they_come_to_light,
+    numbers_of_changes_go_on_when_the_newest_one_is_forgotten,
     who_reads_changes_of_jobs_while_many_are_made_misses_none,
 );
 
@@ -360,6 +361,20 @@ async fn changes_of_jobs_are_numbered_in_the_order_in_which_they_come_to_light(b
     // A look that finds nothing to note changes nothing.
     store.cancel(first).await.unwrap();
     assert_eq!(store.changes(newest, ROOM).await.unwrap(), JobChanges { newest, jobs: Vec::new() });
+}
+
+async fn numbers_of_changes_go_on_when_the_newest_one_is_forgotten(backend: Backend) {
+    let (store, database) = store(backend).await;
+    let first = accepted(&store, catch_up(&["BTC"])).await.id;
+    let fence = claimed(&store, "worker", LONG).await.fence;
+    store.finish(first, &fence, JobEnd::Final(JobState::Succeeded), &[]).await.unwrap();
+    database.execute("UPDATE job SET finished_ms = 0").await;
+    let newest = store.changes(0, 0).await.unwrap().newest;
+    let second = accepted(&store, catch_up(&["BTC"])).await.id;
+    assert_eq!(store.find(first).await.unwrap(), None, "it was forgotten");
+    let changes = store.changes(newest, ROOM).await.unwrap();
+    assert!(changes.newest > newest, "{} after {newest}", changes.newest);
+    assert_eq!(changes.jobs.into_iter().map(|(_, job)| job.id).collect::<Vec<_>>(), [second]);
 }
 
 async fn who_reads_changes_of_jobs_while_many_are_made_misses_none(backend: Backend) {

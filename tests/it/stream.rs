@@ -4,7 +4,6 @@
 mod client;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ohlcv_adapters::SystemClock;
@@ -358,19 +357,4 @@ async fn a_stop_ends_the_streams_of_all_who_follow_and_does_not_wait_for_those_w
     assert!(asked.elapsed() < Duration::from_secs(4), "at once: {:?}", asked.elapsed());
     assert_eq!(running.wait(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(9), "{:?}", asked.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn followers_take_no_turns_from_other_requests() {
-    let (service, store, _database) = service(Backend::Sqlite, "BTC").await;
-    let store = Arc::new(store);
-    let mut followers = Vec::new();
-    for _ in 0..FOLLOWERS_MAX {
-        followers.push(Follower::begin(service.url(), "", &[]).await);
-    }
-    store.apply(commit_of(asset("BTC"), 0, vec![numbered(slot(0), 1)])).await.unwrap();
-    for follower in &mut followers {
-        assert_eq!(follower.next().await.unwrap().data["volume"], "1.00000000");
-        assert_eq!(service.get("/api/v1/assets").await.status, 200);
-    }
 }

@@ -103,6 +103,7 @@ async fn claim(db: &DatabaseConnection, holder: &str, lasts: Duration) -> Result
         // Written by another version, or by hand: it must not keep the others from their turn.
         Err(DbErr::Type(_)) => {
             end(&transaction, id, JobState::Failed).await?;
+            number_change(&transaction, id).await?;
             transaction.commit().await?;
             return Ok(None);
         }
@@ -169,8 +170,8 @@ async fn finish(
         JobEnd::Again { .. } if cancel_wished(&transaction, id).await? => cancel(&transaction, id).await?,
         JobEnd::Again { after, counts } => queue_again(&transaction, id, after, counts).await?,
     }
-    forget_ended(&transaction).await?;
     number_change(&transaction, id).await?;
+    forget_ended(&transaction, id).await?;
     transaction.commit().await
 }
 

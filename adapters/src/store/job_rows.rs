@@ -233,8 +233,9 @@ pub(super) async fn write_assets(
     Ok(())
 }
 
-/// Gives a change of a job its number, above those of all changes before. To be called last in a
-/// transaction: who changes a job meanwhile waits for its end, so that numbers come to light in order.
+/// Gives a change of a job its number, above those of all changes before. Who changes a job meanwhile waits
+/// for the end of the transaction, so that numbers come to light in order: to be called when the change is
+/// made, but before others are forgotten, or the highest number could go with one of them and come again.
 pub(super) async fn number_change(transaction: &impl ConnectionTrait, id: JobId) -> Result<(), DbErr> {
     if Dialect::of(transaction) == Dialect::Postgres {
         transaction.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({CHANGE_LOCK})")).await?;
@@ -292,8 +293,8 @@ pub(super) async fn cancel(transaction: &impl ConnectionTrait, id: JobId) -> Res
     Ok(())
 }
 
-/// Forgets ended jobs that are too old or too many.
-pub(super) async fn forget_ended(transaction: &impl ConnectionTrait) -> Result<(), DbErr> {
+/// Forgets ended jobs that are too old or too many, but never `kept`: the one whose change was numbered last.
+pub(super) async fn forget_ended(transaction: &impl ConnectionTrait, kept: JobId) -> Result<(), DbErr> {
     let dialect = Dialect::of(transaction);
     let lock = match dialect {
         Dialect::Sqlite => "",
@@ -301,12 +302,13 @@ pub(super) async fn forget_ended(transaction: &impl ConnectionTrait) -> Result<(
         Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
     };
     let sql = format!(
-        "SELECT id FROM job WHERE finished_ms < {} - $1 OR (finished_ms IS NOT NULL AND id NOT IN
+        "SELECT id FROM job WHERE id <> $1 AND finished_ms IS NOT NULL AND (finished_ms < {} - $2 OR id NOT IN
             (SELECT id FROM job WHERE finished_ms IS NOT NULL ORDER BY finished_ms DESC LIMIT {ENDED_KEPT_MAX}))
         LIMIT {FORGOTTEN_AT_ONCE_MAX} {lock}",
         dialect.now_millis()
     );
-    let old = transaction.query_all_raw(statement(transaction, sql, [millis(ENDED_KEPT_FOR).into()])).await?;
+    let values = [name(kept), millis(ENDED_KEPT_FOR).into()];
+    let old = transaction.query_all_raw(statement(transaction, sql, values)).await?;
     for row in old {
         let id: String = row.try_get("", "id")?;
         for sql in [

@@ -85,8 +85,8 @@ async fn submit(
     }
     let id = new_id();
     insert(&transaction, id, job, JobState::Queued, idempotency_key).await?;
-    forget_ended(&transaction).await?;
     number_change(&transaction, id).await?;
+    forget_ended(&transaction, id).await?;
     let accepted = find(&transaction, id).await?;
     transaction.commit().await?;
     accepted.map(Submitted::Accepted).ok_or_else(|| written_a_moment_ago(id))

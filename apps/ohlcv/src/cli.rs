@@ -199,7 +199,7 @@ pub struct ImportArgs {
     /// Replace stored candles that differ; they are kept as revisions
     #[arg(long)]
     pub replace: bool,
-    /// Change no candle, but say what would be done
+    /// Change nothing, but say what would be done with the database as it is
     #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON document instead of a table

@@ -112,9 +112,12 @@ impl FollowSeries {
         let grid = grid.unwrap_or(Grid::new(self.series.interval()));
         let from = told.telling.map_or(Timestamp::MIN, |telling| telling.from);
         let (mut found, end) = self.found(asset, grid, &touched(&changes), from).await?;
-        // Read after the rows, so that whatever changed them meanwhile is among these.
+        // Read after the rows, so that whatever changed them meanwhile is among these. What such a change
+        // covers wholly is told with it; of a hole that it covers in part, the rest is told by nobody else.
         let later = self.later(asset, until).await?;
-        found.retain(|found| !later.iter().any(|later| later.intersection(found.range).is_some()));
+        let told_later =
+            |found: &Found| later.iter().any(|later| later.intersection(found.range) == Some(found.range));
+        found.retain(|found| !told_later(found));
         let behind = |from| Told { telling: Some(Telling { until, from }), ..told };
         let told = end.map_or(Told { seq: until, telling: None }, behind);
         let last = found.len().saturating_sub(1);

@@ -83,7 +83,7 @@ pub struct ImportOptions {
 /// their asset. Without the exchange's clock a candle counts as closed only when its end lies so far
 /// back that the local clock may be wrong by all that is ever tolerated. Nothing that is stored is
 /// replaced unless told to. What the rows leave out between them is `pending`, and what the exchange
-/// has said about a hole stays. Run again, it finds everything unchanged.
+/// has said about a hole stays, as do marks of slots that it has to confirm. Run again, it finds everything unchanged.
 #[derive(Clone, Debug)]
 pub struct Import {
     context: ImportContext,
@@ -349,7 +349,8 @@ impl Series<'_> {
             // Cannot happen: candles and gaps of a run cover it; the domain's tests.
             let commit =
                 commit.map_err(|error| StoreError::Refused { reason: error.to_string(), source: None })?;
-            let applied = self.context.store.apply(commit.with_fence(self.fence.clone())).await?;
+            let commit = commit.without_source().with_fence(self.fence.clone());
+            let applied = self.context.store.apply(commit).await?;
             report.asset(self.asset).new += applied.new;
             report.asset(self.asset).changed += applied.changed;
         }

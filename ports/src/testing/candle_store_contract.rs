@@ -125,6 +125,7 @@ macro_rules! candle_store_contract {
             an_answer_in_the_middle_leaves_the_mark_on_both_sides,
             an_answer_that_there_is_nothing_takes_the_mark_off_and_no_row_away,
             slots_without_an_answer_keep_their_mark,
+            candles_that_did_not_come_from_the_source_leave_the_mark,
             an_answer_that_only_verifies_is_not_logged_as_a_change,
             the_marks_of_each_asset_are_taken_off_by_themselves,
             // history

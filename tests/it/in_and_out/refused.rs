@@ -156,6 +156,23 @@ fn a_file_that_cannot_be_meant_is_refused_before_anything_is_opened() {
     }
 }
 
+#[test]
+fn a_dry_run_makes_no_database() {
+    let program = Program::new(env!("CARGO_BIN_EXE_ohlcv"));
+    let table = format!("{NAMES}\n2024-01-01T00:00:00Z,2,3,1,2,7,14,5,3,6\n");
+    fs::write(program.folder().join("rows.csv"), table).unwrap();
+    let arguments = ["import", "rows.csv", "--asset", "BTC", "--dry-run"];
+    let output = program.run(&arguments);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("there is no file"), "{}", said(&output));
+    assert_eq!(fs::read_dir(program.folder()).unwrap().count(), 1, "nothing is made");
+    done(&program, &["migrate"]);
+    let told = String::from_utf8(done(&program, &arguments)).unwrap();
+    assert!(told.contains("Nothing was changed"), "{told}");
+    let table = String::from_utf8(done(&program, &["export"])).unwrap();
+    assert_eq!(table.lines().count(), 1, "{table}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_belongs_to_another_interval_or_quote_is_refused_by_name() {
     let (from, _database) = fresh().await;
@@ -201,6 +218,15 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
     let output = fed(&other, &["import", "-"], &whole[..whole.len() - 400]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("it was cut short"), "{}", said(&output));
+    // Between two messages, too: behind the rows the end mark alone is gone.
+    let (third, _third) = fresh().await;
+    let (status, told) = imported(&third, &[], &whole[..whole.len() - 8]);
+    assert_eq!(
+        (status, &told["assets"][0]["new"], &told["clean"]),
+        (Some(1), &json!(2), &json!(false)),
+        "{told}"
+    );
+    assert!(told["unread"][0].as_str().unwrap().contains("its end mark is missing"), "{told}");
     // Half a number is a number, too: 14.5 may have been 14.57.
     let cut = format!("{NAMES}\n{}", rows.trim_end());
     let (status, told) = imported(&other, &["--asset", "BTC"], cut.as_bytes());

@@ -154,21 +154,24 @@ Exit status:
   0         done
   1         the database cannot be read, or the output cannot be written
   2         the command line or a setting is wrong, or there is no such database
-  130, 143  interrupted by SIGINT or SIGTERM; no file was made";
+  130, 143  interrupted by SIGINT or SIGTERM: a file was not made; of a folder, the files that were
+            whole stay, and with --force it is run again";
 
 pub(super) const IMPORT: &str = "\
 Examples:
   ohlcv import btc.csv
       store what an export holds; what is stored already stays
   ohlcv import btc.csv --dry-run
-      say what would be stored and what refused; changes nothing
+      say what would be stored and what refused; changes nothing. The database has to be there, and
+      each file is compared with what is stored now, not with the files before it
   ohlcv import btc.csv --replace
       also take over what differs from what is stored
 
 Exit status:
   0         all rows are stored
-  1         rows were refused, which are told; the others are stored
-  2         the command line or a setting is wrong, or a file was refused as a whole
+  1         rows were refused or could not be read, which is told; the others are stored
+  2         the command line or a setting is wrong, a file was refused as a whole, or there is no such
+            database for a dry run
   130, 143  interrupted by SIGINT or SIGTERM; run it again to go on";
 
 pub(super) const MIGRATE: &str = "\

@@ -85,9 +85,12 @@ async fn summarise(app: &App, report: &RunReport, times: &Times) -> anyhow::Resu
     Ok(say(&summary::table(&report.assets, &stored, &times.took(), &hints, colours::on_stdout()))?)
 }
 
+/// When work on an asset began, and how long it took if it has ended.
+type Timing = (Instant, Option<Duration>);
+
 /// How long each asset was worked on.
 #[derive(Clone, Debug, Default)]
-struct Times(Arc<Mutex<BTreeMap<Asset, (Instant, Option<Duration>)>>>);
+struct Times(Arc<Mutex<BTreeMap<Asset, Timing>>>);
 
 impl Times {
     /// Notes when work on each asset begins.
@@ -121,7 +124,7 @@ impl Times {
         took
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<Asset, (Instant, Option<Duration>)>)) {
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<Asset, Timing>)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

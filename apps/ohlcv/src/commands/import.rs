@@ -3,12 +3,17 @@
 mod input;
 mod report;
 
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use ohlcv_domain::{Asset, Interval};
 use ohlcv_usecases::{ImportOptions, ImportReport, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
 use self::input::{Input, read_all};
 use super::{End, progress, say};
-use crate::cli::ImportArgs;
+use crate::cli::{ImportArgs, TableFormat};
 use crate::console::Console;
 use crate::formats::Wanted;
 use crate::lifecycle::Lifecycle;
@@ -37,9 +42,22 @@ pub(super) async fn execute(
     lifecycle: Lifecycle,
     console: Console,
 ) -> anyhow::Result<End> {
-    let inputs = open(&settings, wanted)?;
+    check(&settings, wanted)?;
+    let opened = Wish::of(&settings, wanted).open_apart()?;
+    let stop = lifecycle.token();
+    let inputs = match lifecycle.one_shot(stop.run_until_cancelled(opened)).await {
+        Ok(opened) => opened.context("stopped")?.context("the thread that opens files is gone")??,
+        Err(signal) => return Ok(End::Interrupted(signal)),
+    };
     let names = inputs.iter().map(|input| (input.name().to_owned(), input.place_word())).collect();
-    let app = match lifecycle.one_shot(App::open(settings, outside)).await {
+    let opening = async {
+        if wanted.dry_run {
+            App::open_to_look(settings, outside).await
+        } else {
+            App::open(settings, outside).await
+        }
+    };
+    let app = match lifecycle.one_shot(opening).await {
         Ok(opened) => opened?,
         Err(signal) => return Ok(End::Interrupted(signal)),
     };
@@ -60,7 +78,9 @@ pub(super) async fn execute(
     };
     // If it failed the rest was not read.
     let unread = match report.outcome {
-        Outcome::Done => done.await.unwrap_or_default(),
+        Outcome::Done => done
+            .await
+            .unwrap_or_else(|_| vec!["the thread that reads is gone: rows may be missing".to_owned()]),
         _ => Vec::new(),
     };
     let found = Found { wanted, inputs: names, report, unread };
@@ -75,8 +95,8 @@ pub(super) async fn execute(
     Ok(if found.report.is_clean() && found.unread.is_empty() { End::Done } else { End::PartlyFailed })
 }
 
-/// Opens all inputs, and refuses them together if one cannot be meant: nothing was stored then.
-fn open(settings: &Settings, wanted: &ImportArgs) -> anyhow::Result<Vec<Input>> {
+/// Refuses what cannot be meant before anything is opened.
+fn check(settings: &Settings, wanted: &ImportArgs) -> anyhow::Result<()> {
     if let Some(asset) = wanted.asset {
         check_against_quote(asset, settings.quote_asset)
             .map_err(|allowed| Refused::because(format!("--asset {asset}: {allowed}")))?;
@@ -90,19 +110,50 @@ fn open(settings: &Settings, wanted: &ImportArgs) -> anyhow::Result<Vec<Input>> 
     if wanted.files.iter().filter(|file| input::is_standard_input(file)).count() > 1 {
         return Err(Refused::because("standard input (-) can be read only once".to_owned()));
     }
-    let mut inputs = Vec::with_capacity(wanted.files.len());
-    let mut refused = Vec::new();
-    for (file, path) in wanted.files.iter().enumerate() {
-        let rows = Wanted {
+    Ok(())
+}
+
+/// The inputs that are wanted, and what their rows have to be.
+struct Wish {
+    files: Vec<PathBuf>,
+    format: Option<TableFormat>,
+    asset: Option<Asset>,
+    interval: Interval,
+    quote: Asset,
+}
+
+impl Wish {
+    fn of(settings: &Settings, wanted: &ImportArgs) -> Self {
+        Self {
+            files: wanted.files.clone(),
+            format: wanted.format,
+            asset: wanted.asset,
             interval: settings.candle_interval,
             quote: settings.quote_asset,
-            asset: wanted.asset,
-            file,
-        };
-        match Input::open(path, wanted.format, rows) {
-            Ok(input) => inputs.push(input),
-            Err(why) => refused.push(format!("{}: {why}", input::name_of(path))),
         }
     }
-    if refused.is_empty() { Ok(inputs) } else { Err(Refused::because(refused.join("; "))) }
+
+    /// Opens them on a thread of their own: what a pipe begins with may be long in coming.
+    fn open_apart(self) -> io::Result<oneshot::Receiver<anyhow::Result<Vec<Input>>>> {
+        let (ended, opened) = oneshot::channel();
+        std::thread::Builder::new().name("opening".to_owned()).spawn(move || {
+            // Nobody waits for it if the program is to end.
+            let _ = ended.send(self.open());
+        })?;
+        Ok(opened)
+    }
+
+    /// Opens all inputs, and refuses them together if one cannot be meant: nothing was stored then.
+    fn open(self) -> anyhow::Result<Vec<Input>> {
+        let mut inputs = Vec::with_capacity(self.files.len());
+        let mut refused = Vec::new();
+        for (file, path) in self.files.iter().enumerate() {
+            let rows = Wanted { interval: self.interval, quote: self.quote, asset: self.asset, file };
+            match Input::open(path, self.format, rows) {
+                Ok(input) => inputs.push(input),
+                Err(why) => refused.push(format!("{}: {why}", input::name_of(path))),
+            }
+        }
+        if refused.is_empty() { Ok(inputs) } else { Err(Refused::because(refused.join("; "))) }
+    }
 }

@@ -12,7 +12,6 @@ use crate::wiring::App;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps a console true until the handle is dropped.
-#[must_use]
 pub(super) fn begin(app: &App, console: &Console) -> AbortOnDropHandle<()> {
     let (app, console) = (app.clone(), console.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {

@@ -74,9 +74,10 @@ impl StreamApi {
     /// What is new, as it comes
     ///
     /// Server-sent events, for as long as the client likes. `candle` is a candle that was stored or now says
-    /// something else, as in `GET /api/v1/ohlcv/{asset}`; `gap` is a hole that is new or has another cause or
-    /// extent now, as in `GET /api/v1/assets/{asset}/gaps`; both with the field `asset` before the others. `job` is
-    /// a job that has changed, as in `GET /api/v1/jobs/{job_id}`; jobs are told to who sends a key.
+    /// something else, as in `GET /api/v1/ohlcv/{asset}`; `gap` is a hole that is new, has another cause or
+    /// has grown, as in `GET /api/v1/assets/{asset}/gaps`: what a candle or a later hole covers is no longer
+    /// missing; both with the field `asset` before the others. `job` is a job that has changed, as in
+    /// `GET /api/v1/jobs/{job_id}`; jobs are told to who sends a key.
     ///
     /// Each event has an `id`. A client that was cut off sends the last one it has in the header
     /// `Last-Event-ID`, which `EventSource` does by itself, or as `after`, and is told all that is new since then: nothing is lost, however
@@ -157,8 +158,12 @@ impl StreamApi {
         let jobs = match with_jobs {
             false => None,
             true => {
-                let newest = self.newsroom.newest_of_jobs().await?;
+                let mut newest = self.newsroom.newest_of_jobs().await?;
                 let told = after.and_then(|position| position.jobs);
+                if told.is_some_and(|told| told > newest) {
+                    // Another process may have told of what is newer than what is known here.
+                    newest = self.newsroom.newest_of_jobs_now().await?;
+                }
                 if let Some(told) = told.filter(|told| *told > newest) {
                     return Err(ahead(name, &format!("{newest} changes of jobs, not {told}")));
                 }

@@ -61,6 +61,18 @@ pub async fn slots_without_an_answer_keep_their_mark(store: &StoreUnderTest) {
     assert_eq!(store.unverified().await, [time(1, 2), time(3, 4), time(5, 10)]);
 }
 
+pub async fn candles_that_did_not_come_from_the_source_leave_the_mark(store: &StoreUnderTest) {
+    store.apply(commit(0, 10, candles(0..10), moment(0))).await;
+    store.mark(0, 10).await;
+    let brought = commit(0, 12, candles(0..12), moment(1)).without_source();
+    assert_eq!(store.apply(brought).await, counts(2, 0, 10));
+    let replaced = commit(3, 4, vec![priced(3, "43")], moment(2)).without_source();
+    assert_eq!(store.apply(replaced).await, counts(0, 1, 0));
+    assert_eq!(store.unverified().await, [time(0, 10)]);
+    store.apply(commit(3, 4, vec![priced(3, "43")], moment(3))).await;
+    assert_eq!(store.unverified().await, [time(0, 3), time(4, 10)]);
+}
+
 pub async fn an_answer_that_only_verifies_is_not_logged_as_a_change(store: &StoreUnderTest) {
     store.apply(commit(0, 10, candles(0..10), moment(0))).await;
     store.mark(0, 10).await;

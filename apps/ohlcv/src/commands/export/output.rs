@@ -49,9 +49,7 @@ impl Output {
         // No task of the runtime, which would wait at its end for a reader that takes nothing.
         std::thread::Builder::new().name("output".to_owned()).spawn(move || {
             let written = match (target, begun) {
-                (Target::File { path, force }, Some(begun)) => {
-                    into_file(&mut incoming, begun, &path, force).with_context(|| cannot_write(&path))
-                }
+                (Target::File { path, force }, Some(begun)) => into_file(&mut incoming, begun, &path, force),
                 _ => into_standard_output(&mut incoming).context("cannot write to standard output"),
             };
             // Nobody waits for it if the program is to end.
@@ -100,21 +98,36 @@ fn into_standard_output(pieces: &mut mpsc::Receiver<Piece>) -> io::Result<()> {
 /// Without its last piece the file is dropped, and gone.
 fn into_file(
     pieces: &mut mpsc::Receiver<Piece>,
+    file: NamedTempFile,
+    path: &Path,
+    force: bool,
+) -> anyhow::Result<()> {
+    let written = write_whole(pieces, file, path, force).with_context(|| cannot_write(path))?;
+    if written {
+        let kept = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+        kept.with_context(|| format!("{} is written, but a crash may still undo its name", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Gives the file its name once its last piece is there; false if that did not come.
+fn write_whole(
+    pieces: &mut mpsc::Receiver<Piece>,
     mut file: NamedTempFile,
     path: &Path,
     force: bool,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     loop {
         match pieces.blocking_recv() {
             Some(Piece::Bytes(bytes)) => file.write_all(&bytes)?,
             Some(Piece::Whole) => break,
-            None => return Ok(()),
+            None => return Ok(false),
         }
     }
     file.as_file().sync_all()?;
     let named = if force { file.persist(path) } else { file.persist_noclobber(path) };
     named?;
-    File::open(folder_of(path))?.sync_all()
+    Ok(true)
 }
 
 /// A file beside the one that is meant, gone when it is dropped.

@@ -21,6 +21,8 @@ use super::{Column, Columns, Unreadable, Wanted};
 /// Rows out of an Arrow stream.
 pub(crate) struct ArrowOffers<R: Read> {
     batches: StreamReader<Messages<R>>,
+    /// Whether this program wrote it, which always writes the mark of the end.
+    is_ours: bool,
     columns: Columns,
     batch: Option<RecordBatch>,
     /// The next row of the batch.
@@ -40,9 +42,10 @@ impl<R: Read> ArrowOffers<R> {
         let batches = StreamReader::try_new(Messages::of(input), None).map_err(unread)?;
         let schema = batches.schema();
         check_metadata(&schema.metadata, &mut wanted)?;
+        let is_ours = schema.metadata.contains_key("interval");
         let columns = Columns::of(schema.fields().iter().map(|field| field.name().as_str()), wanted)?;
         check_types(&schema)?;
-        Ok(Self { batches, columns, batch: None, next: 0, taken: 0 })
+        Ok(Self { batches, is_ours, columns, batch: None, next: 0, taken: 0 })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<OfferedRow>, Unreadable> {
@@ -53,6 +56,9 @@ impl<R: Read> ArrowOffers<R> {
                 _ => {}
             }
             match self.batches.next() {
+                None if self.is_ours && !self.batches.get_ref().has_end_mark() => {
+                    return Err(Unreadable("it was cut short: its end mark is missing".to_owned()));
+                }
                 None => return Ok(None),
                 Some(batch) => self.batch = Some(batch.map_err(unread)?),
             }

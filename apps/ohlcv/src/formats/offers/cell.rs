@@ -10,6 +10,8 @@ const PLACES: i32 = 8;
 const UNITS_PER_ONE: u128 = 100_000_000;
 /// Milliseconds of a second.
 const MILLIS: i64 = 1_000;
+/// March 1973, before there was anything to trade here: fewer milliseconds since 1970 are another unit.
+const MILLIS_MIN: i64 = 100_000_000_000;
 /// The places of a second that an open time may have.
 const SECOND_PLACES_MAX: usize = 3;
 
@@ -69,7 +71,9 @@ impl<'a> Cell<'a> {
     pub(super) fn time(self) -> Result<Timestamp, String> {
         let millis = match self {
             Self::Text(text) => return time_of(text),
-            Self::Whole(millis) => i64::try_from(millis).ok(),
+            Self::Whole(millis) => {
+                return of_millis(i64::try_from(millis).map_err(|_| "beyond the year 9999")?);
+            }
             Self::Time { count, per_second } if per_second <= MILLIS => {
                 count.checked_mul(MILLIS / per_second)
             }
@@ -118,11 +122,18 @@ fn scaled<const WHOLE: u32>(units: i128, scale: i32) -> Result<Decimal<WHOLE>, D
     }
 }
 
+/// An instant by a number that says nothing about its unit.
+fn of_millis(millis: i64) -> Result<Timestamp, String> {
+    if millis < MILLIS_MIN {
+        return Err("before March 1973, as milliseconds since 1970: are these seconds?".to_owned());
+    }
+    Timestamp::from_millis(millis).map_err(|error| error.to_string())
+}
+
 /// Reads milliseconds since 1970, and times with an offset as RFC 3339, pandas and polars write them.
 fn time_of(text: &str) -> Result<Timestamp, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let millis: i64 = text.parse().map_err(|_| "beyond the year 9999")?;
-        return Timestamp::from_millis(millis).map_err(|error| error.to_string());
+        return of_millis(text.parse::<i64>().map_err(|_| "beyond the year 9999")?);
     }
     let (at, offset) = match text.strip_suffix(['Z', 'z']) {
         Some(at) => (at, "Z".to_owned()),
@@ -169,12 +180,21 @@ mod tests {
             ("2024-11-01T00:00:00.000500Z", "finer"),
             ("1730419200000000", "1 to 9999"),
             ("99999999999999999999", "beyond"),
+            ("1730419200", "are these seconds?"),
+            ("99999999999", "are these seconds?"),
             ("soon", "no offset"),
             ("2024-11-01T00:00:00+é1", "RFC 3339"),
         ] {
             let refused = Cell::Text(text).time().unwrap_err();
             assert!(refused.contains(told), "{text}: {refused}");
         }
+        assert_eq!(Cell::Text("100000000000").time().unwrap().to_string(), "1973-03-03T09:46:40Z");
+        assert_eq!(Cell::Whole(1_730_419_200_000).time().unwrap().to_string(), "2024-11-01T00:00:00Z");
+        for seconds in [-1, 0, 1_730_419_200] {
+            let refused = Cell::Whole(seconds).time().unwrap_err();
+            assert!(refused.contains("are these seconds?"), "{seconds}: {refused}");
+        }
+        assert!(Cell::Whole(i128::MAX).time().is_err());
         let time = |count, per_second| Cell::Time { count, per_second }.time();
         assert_eq!(time(-1, 1).unwrap().to_string(), "1969-12-31T23:59:59Z");
         assert_eq!(

@@ -17,11 +17,18 @@ pub(super) struct Messages<R> {
     head: Cursor<Vec<u8>>,
     body_left: u64,
     ended: bool,
+    /// Whether it ended with the mark that nothing is missing.
+    marked: bool,
 }
 
 impl<R: Read> Messages<R> {
     pub(super) fn of(input: R) -> Self {
-        Self { input, head: Cursor::new(Vec::new()), body_left: 0, ended: false }
+        Self { input, head: Cursor::new(Vec::new()), body_left: 0, ended: false, marked: false }
+    }
+
+    /// Whether the stream has said that it ends: without that, whole messages may be missing.
+    pub(super) const fn has_end_mark(&self) -> bool {
+        self.marked
     }
 
     /// Reads prefix and head of the next message; nothing is read behind the last one.
@@ -45,6 +52,7 @@ impl<R: Read> Messages<R> {
             )));
         }
         self.ended = length == 0;
+        self.marked = self.ended;
         let mut head = prefix.to_vec();
         head.resize(PREFIX_BYTES.saturating_add(length), 0);
         self.input.read_exact(&mut head[PREFIX_BYTES..])?;

@@ -51,7 +51,8 @@ async function renew() {
   const chosen = opened ?? first();
   choices(parts.select, rows, chosen);
   choices(jobs.parts.form.elements.assets, rows.filter(({ tracked }) => tracked), undefined, [['', 'all tracked assets']]);
-  if (chosen) await show(chosen);
+  // Whoever chooses another asset meanwhile ends what is loaded of this one.
+  if (chosen) await show(chosen).catch((error) => { if (error.name !== 'AbortError') throw error; });
   list();
   await coverage.renew(rows);
   list();
@@ -144,7 +145,7 @@ function redraw() {
 
 parts.select.addEventListener('change', () => open(parts.select.value));
 document.querySelectorAll('[data-do]').forEach((button) => button.addEventListener('click', () => chart.act(button.dataset.do)));
-address.onChange(({ asset, from, to }) => open(asset?.toUpperCase() ?? opened, from === undefined ? undefined : { from, to }));
+address.onChange(({ asset, from, to }) => open(asset?.toUpperCase() ?? opened, to > from ? { from, to } : undefined));
 theme.onChange(redraw);
 
 let resized = null;

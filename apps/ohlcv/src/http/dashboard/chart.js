@@ -104,6 +104,7 @@ export class Chart {
 
   /** Shows a range of time, as far as there is something. */
   look({ from, to }) {
+    if (!(to > from)) return;
     const least = CANDLES_SEEN_MIN * lengthOf(this.stored);
     const whole = this.bounds.to - this.bounds.from;
     const length = Math.min(Math.max(to - from, least), Math.max(whole, least));
@@ -224,7 +225,7 @@ export class Chart {
     const { chart, shown } = this.parts;
     legend(this.parts.legend, marks(this.series, this.view));
     shown.textContent = `${utc(from)} to ${utc(to)} UTC (${span(to - from)}): ${seen.length - filled} candles of ${interval}`
-      + `${filled > 0 ? `, ${filled} filled` : ''}`;
+      + `${filled > 0 ? `, ${filled} filled` : ''}${this.series.rest ? '; more holes than are drawn' : ''}`;
     chart.dataset.interval = interval;
     chart.dataset.drawn = String(rows.length);
     chart.setAttribute('aria-label', `Candlestick chart of ${this.asset} with volume, ${shown.textContent}`);

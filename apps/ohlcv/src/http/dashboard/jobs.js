@@ -51,7 +51,16 @@ export class Jobs {
       if (!this.key) this.parts.list.replaceChildren();
       return QUIET_MS;
     }
-    const { jobs } = await get(url('/api/v1/jobs', { limit: JOBS_SHOWN_MAX }), { key: this.key });
+    const { key } = this;
+    let jobs;
+    try {
+      ({ jobs } = await get(url('/api/v1/jobs', { limit: JOBS_SHOWN_MAX }), { key }));
+    } catch (error) {
+      // What is said of a key that is no longer there is not about the one that is.
+      if (key !== this.key) return 0;
+      throw error;
+    }
+    if (key !== this.key) return 0;
     this.note(jobs.length === 0 ? 'No jobs yet.' : '');
     this.show(jobs);
     const busy = jobs.some(({ state }) => !ENDED.has(state));

@@ -10,7 +10,9 @@ const CANDLES_SEEN_MAX = CANDLES_DRAWN_MAX / 3;
 const CANDLE_PX_MIN = 3;
 /** A view is at least so many stored candles long. */
 export const CANDLES_SEEN_MIN = 8;
-const HOLES_MAX = 2000;
+const HOLES_OF_A_PAGE = 2000;
+/** More holes than on so many pages are not drawn, which is told. */
+const HOLE_PAGES_MAX = 5;
 /** An answer may have fewer rows than wanted; then the rest is asked for. */
 const PAGES_MAX = 40;
 
@@ -26,11 +28,13 @@ export async function storedInterval(asset, signal) {
   return (await get(url(`/api/v1/assets/${ofAsset(asset)}/gaps`, { limit: 1 }), { signal })).interval;
 }
 
-/** The hole nearest to a view on one side of it, if there is one. */
+/** The hole nearest to a view on one side of it, if there is one. One that reaches over the middle of the view is where it is already. */
 export async function holeBeside(asset, view, forward) {
   const side = forward ? { start: iso(Math.ceil(view.to)) } : { end: iso(Math.floor(view.from)) };
-  const path = url(`/api/v1/assets/${ofAsset(asset)}/gaps`, { ...side, limit: 1 });
-  return (await get(path)).gaps[0] ?? null;
+  const middle = (view.from + view.to) / 2;
+  const { gaps } = await get(url(`/api/v1/assets/${ofAsset(asset)}/gaps`, { ...side, limit: 2 }));
+  const beside = forward ? gaps.find((hole) => Date.parse(hole.start) > middle) : gaps.findLast((hole) => Date.parse(hole.end) < middle);
+  return beside ?? null;
 }
 
 /** Everything between two times, and a view more on either side. */
@@ -46,12 +50,13 @@ export async function load({ asset, stored, from, to, px, bounds }, signal) {
     ...range, format: 'columns', fill: true, limit: CANDLES_DRAWN_MAX,
     ...(interval === stored ? {} : { interval }),
   };
-  const [answers, holes] = await Promise.all([
+  const [answers, listed] = await Promise.all([
     pages(url(`/api/v1/ohlcv/${ofAsset(asset)}`, candles), PAGES_MAX, signal),
-    get(url(`/api/v1/assets/${ofAsset(asset)}/gaps`, { ...range, limit: HOLES_MAX }), { signal }),
+    pages(url(`/api/v1/assets/${ofAsset(asset)}/gaps`, { ...range, limit: HOLES_OF_A_PAGE }), HOLE_PAGES_MAX, signal),
   ]);
   const rows = answers.found.flatMap(({ data }) => rowsOf(data)).slice(0, CANDLES_DRAWN_MAX);
-  return { asset, interval, start, end, rows, holes: holes.gaps, missing: bare(interval, rows, holes.gaps, start, end) };
+  const holes = listed.found.flatMap(({ gaps }) => gaps).map((hole) => ({ ...hole, from: Date.parse(hole.start), to: Date.parse(hole.end) }));
+  return { asset, interval, start, end, rows, holes, rest: listed.rest, missing: bare(interval, rows, holes, start, end) };
 }
 
 /** An object for each row of an answer in columns. The texts of the numbers stay as they are. */
@@ -78,5 +83,5 @@ function bare(interval, rows, holes, start, end) {
 
 /** The holes that a candle between two times has a part in. */
 export function holesAt(holes, from, to) {
-  return holes.filter((hole) => Date.parse(hole.start) < to && Date.parse(hole.end) > from);
+  return holes.filter((hole) => hole.from < to && hole.to > from);
 }

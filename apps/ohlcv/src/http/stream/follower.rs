@@ -1,6 +1,6 @@
 //! One client that follows: what it is told next, and when.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -34,6 +34,8 @@ pub(super) struct Follower {
     asked: Instant,
     /// Whether a failure was logged, and nothing has worked since.
     failing: bool,
+    /// The assets of which something could not be read when it was last tried.
+    unreadable: BTreeSet<Asset>,
     stop: CancellationToken,
     _room: OwnedSemaphorePermit,
 }
@@ -60,13 +62,14 @@ impl Follower {
             first,
             asked: Instant::now(),
             failing: false,
+            unreadable: BTreeSet::new(),
             stop,
             _room: room,
         }
     }
 
-    /// The next event, as soon as there is one. None at the end of the service, or where the follower cannot
-    /// go on; then the client comes again, and is told why.
+    /// The next event, as soon as there is one. None at the end of the service, or where it cannot even be
+    /// said where the assets and the jobs stand; then the client comes again, and is told why.
     pub(super) async fn next(mut self) -> Option<(Event, Self)> {
         let stop = self.stop.clone();
         // Ends with the first event, or with the service; between two rounds without news it waits.
@@ -140,9 +143,21 @@ impl Follower {
             self.turns.push_back(asset);
             let told = self.position.series.get(&asset).copied().unwrap_or_default();
             if self.newest.get(&asset).is_some_and(|newest| *newest > told.seq) {
-                let page = self.newsroom.page(asset, told).await?;
-                self.telling = Some((asset, page, 0));
-                return Ok(true);
+                match self.newsroom.page(asset, told).await {
+                    Ok(page) => {
+                        self.unreadable.remove(&asset);
+                        self.telling = Some((asset, page, 0));
+                        return Ok(true);
+                    }
+                    // The others go on; this one is tried again when it is next asked where it stands.
+                    Err(Untold::Broken(why)) => {
+                        self.newest.remove(&asset);
+                        if self.unreadable.insert(asset) {
+                            tracing::error!(%asset, why, "a follower is not told what is new");
+                        }
+                    }
+                    Err(later) => return Err(later),
+                }
             }
         }
         Ok(!self.jobs.is_empty())
@@ -155,10 +170,18 @@ impl Follower {
         let newest = try_join_all(assets.iter().map(|asset| self.newsroom.newest(*asset))).await?;
         self.newest = assets.into_iter().zip(newest).collect();
         self.asked = Instant::now();
-        if let Some(seq) = self.position.jobs
-            && self.newsroom.newest_of_jobs().await? > seq
-        {
-            self.jobs = self.newsroom.jobs(seq, self.jobs_of.as_deref()).await?.into();
+        let Some(seq) = self.position.jobs else { return Ok(()) };
+        let newest = self.newsroom.newest_of_jobs().await?;
+        if newest > seq {
+            match self.newsroom.jobs(seq, self.jobs_of.as_deref()).await {
+                Ok(jobs) => self.jobs = jobs.into(),
+                // One that cannot be read must not keep those from being told that change later.
+                Err(Untold::Broken(why)) => {
+                    tracing::error!(why, "a follower is not told which jobs have changed");
+                    self.position.jobs = Some(newest);
+                }
+                Err(later) => return Err(later),
+            }
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Weighter<(Asset, Told), Arc<Page>> for PageBytes {
 pub(super) enum Untold {
     /// Later there may be.
     Later(String),
-    /// The follower cannot go on.
+    /// It cannot be read, and soon asking again will hardly help.
     Broken(String),
 }
 
@@ -132,6 +132,16 @@ impl Newsroom {
         {
             return Ok(newest);
         }
+        self.ask_for_jobs(&mut known).await
+    }
+
+    /// The same as it is now.
+    pub(super) async fn newest_of_jobs_now(&self) -> Result<u64, StoreError> {
+        let mut known = self.newest_of_jobs.lock().await;
+        self.ask_for_jobs(&mut known).await
+    }
+
+    async fn ask_for_jobs(&self, known: &mut Option<(Instant, u64)>) -> Result<u64, StoreError> {
         let newest = self.jobs.changes(0, 0).await?.newest;
         *known = Some((Instant::now(), newest));
         Ok(newest)

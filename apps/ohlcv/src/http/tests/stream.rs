@@ -1,9 +1,12 @@
 //! What followers are told, and when.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use ohlcv_domain::TimeRange;
-use tokio::time::Instant;
+use ohlcv_ports::{JobChanges, StoreError};
+use tokio::time::{Instant, timeout};
 
 use super::stores::BrokenStore;
 use super::*;
@@ -12,6 +15,7 @@ use super::*;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a comment goes out.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+const KEY: &str = "a-key-of-the-tests-alone";
 
 /// A stream, block by block.
 struct Followed {
@@ -21,9 +25,14 @@ struct Followed {
 
 impl Followed {
     async fn begin(client: &Client, url: &str, id: Option<&str>) -> Self {
+        let headers: Vec<(&str, &str)> = id.into_iter().map(|id| ("last-event-id", id)).collect();
+        Self::with(client, url, &headers).await
+    }
+
+    async fn with(client: &Client, url: &str, headers: &[(&str, &str)]) -> Self {
         let mut request = client.get(url);
-        if let Some(id) = id {
-            request = request.header("last-event-id", id);
+        for &(name, value) in headers {
+            request = request.header(name, value);
         }
         let response = request.header("accept-encoding", "gzip").send().await.0;
         assert_eq!(response.status(), StatusCode::OK);
@@ -62,6 +71,13 @@ impl Followed {
         };
         (field("id: "), field("event: "), serde_json::from_str(&field("data: ")).unwrap())
     }
+}
+
+/// The API over a store and these jobs, with [`KEY`].
+fn with_jobs(store: Arc<MemoryStore>, jobs: MockJobs) -> Client {
+    let parts = parts_of(store, CorsOrigins::None);
+    let api_keys = ApiKeys::of(&[KEY]);
+    TestClient::new(endpoint(HttpParts { jobs: Arc::new(jobs), api_keys, ..parts }))
 }
 
 /// Says one thing about some slots of the example series.
@@ -109,7 +125,7 @@ async fn candles_are_told_as_the_api_answers_with_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn holes_are_told_when_their_cause_or_extent_changes() {
+async fn holes_are_told_when_they_are_new_or_grow_or_have_another_cause() {
     let store = example_store().await;
     let client = client_of(Arc::clone(&store), CorsOrigins::None);
     let mut followed = Followed::begin(&client, "/api/v1/stream", None).await;
@@ -118,11 +134,15 @@ async fn holes_are_told_when_their_cause_or_extent_changes() {
     assert_eq!((kind.as_str(), &data["asset"], &data["cause"]), ("gap", &"BTC".into(), &"rejected".into()));
     assert_eq!((&data["start"], &data["slots"]), (&slot(5).to_string().into(), &1.into()));
     assert_eq!(data["detail"], "negative");
-    // Asked in vain once more: nobody is told. A candle in the middle parts what is left of the other hole.
+    // Asked in vain once more: nobody is told. Nor of what a candle leaves of a hole.
     say(&store, 12..13, Cause::SourceEmpty, "").await;
     write(&store, "BTC", vec![example(18)], slot(19)).await;
     let (_, kind, data) = followed.event().await;
     assert_eq!((kind.as_str(), &data["timestamp"]), ("candle", &slot(18).to_string().into()));
+    say(&store, 20..21, Cause::Pending, "").await;
+    let (_, kind, data) = followed.event().await;
+    assert_eq!((kind.as_str(), &data["cause"]), ("gap", &"pending".into()));
+    assert_eq!((&data["start"], &data["slots"]), (&slot(19).to_string().into(), &2.into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +185,79 @@ async fn a_client_that_was_cut_off_in_the_midst_of_a_write_hears_the_rest_of_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn followers_wait_while_the_database_is_away_and_new_ones_are_told() {
+async fn a_follower_waits_while_the_database_is_away_and_is_told_when_it_is_back() {
+    let store = example_store().await;
+    let away = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&away);
+    let mut jobs = MockJobs::new();
+    jobs.expect_changes().returning(move |_, _| {
+        if seen.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable { reason: "away".to_owned(), source: None });
+        }
+        Ok(JobChanges::default())
+    });
+    let client = with_jobs(Arc::clone(&store), jobs);
+    let mut followed = Followed::with(&client, "/api/v1/stream", &[("x-api-key", KEY)]).await;
+    assert!(timeout(LOOK_EVERY * 3 / 2, followed.event()).await.is_err(), "nothing is new");
+    away.store(true, Ordering::SeqCst);
+    write(&store, "BTC", vec![example(SLOTS)], slot(SLOTS + 1)).await;
+    assert!(timeout(LOOK_EVERY * 5, followed.event()).await.is_err(), "it waits");
+    away.store(false, Ordering::SeqCst);
+    let back = Instant::now();
+    let (id, kind, _) = followed.event().await;
+    assert_eq!((id.as_str(), kind.as_str()), ("BTC_2.ETH_0.jobs_0", "candle"));
+    assert!(back.elapsed() <= LOOK_EVERY, "{:?}", back.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_read_ends_no_stream() {
+    let store = example_store().await;
+    let mut jobs = MockJobs::new();
+    jobs.expect_changes().returning(|_, limit| match limit {
+        0 => Ok(JobChanges { newest: 5, jobs: Vec::new() }),
+        _ => Err(StoreError::Corrupt { reason: "of a later version".to_owned() }),
+    });
+    let client = with_jobs(Arc::clone(&store), jobs);
+    let headers = [("x-api-key", KEY), ("last-event-id", "BTC_1.ETH_0.jobs_3")];
+    let mut followed = Followed::with(&client, "/api/v1/stream", &headers).await;
+    write(&store, "BTC", vec![example(SLOTS)], slot(SLOTS + 1)).await;
+    let (id, kind, _) = followed.event().await;
+    assert_eq!((id.as_str(), kind.as_str()), ("BTC_2.ETH_0.jobs_5", "candle"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_another_process_gave_a_moment_ago_is_not_refused() {
+    let newest = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&newest);
+    let mut jobs = MockJobs::new();
+    jobs.expect_changes()
+        .returning(move |_, _| Ok(JobChanges { newest: seen.load(Ordering::SeqCst), jobs: Vec::new() }));
+    let client = with_jobs(example_store().await, jobs);
+    let key = ("x-api-key", KEY);
+    Followed::with(&client, "/api/v1/stream", &[key]).await;
+    newest.store(7, Ordering::SeqCst);
+    Followed::with(&client, "/api/v1/stream", &[key, ("last-event-id", "BTC_1.jobs_7")]).await;
+    let ahead = send(&client, Method::GET, "/api/v1/stream?after=BTC_1.jobs_8", &[key]).await;
+    assert_eq!(ahead.status, StatusCode::BAD_REQUEST);
+    assert!(ahead.problem().1.contains("7 changes of jobs, not 8"), "{}", ahead.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_take_no_turns_from_other_requests() {
+    let parts = parts_of(example_store().await, CorsOrigins::None);
+    let client = TestClient::new(endpoint(HttpParts { database_requests_max: 1, ..parts }));
+    let mut followed = Followed::begin(&client, "/api/v1/stream", None).await;
+    let idle = tokio::spawn(async move { followed.event().await });
+    for _ in 0..3 {
+        tokio::time::sleep(LOOK_EVERY).await;
+        assert_eq!(get(&client, "/api/v1/assets").await.status, StatusCode::OK);
+    }
+    assert!(!idle.is_finished(), "it follows all the while");
+    idle.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_to_follow_while_the_database_is_away_is_told() {
     let client = client_of(Arc::new(BrokenStore::Away), CorsOrigins::None);
     let answer = get(&client, "/api/v1/stream").await;
     assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, Some("5")));

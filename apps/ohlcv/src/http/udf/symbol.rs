@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use ohlcv_domain::Asset;
+use ohlcv_domain::{Asset, Interval};
 use ohlcv_usecases::CandleQuery;
 use poem::Response;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ impl Udf {
             "intraday_multipliers": multipliers(stored, ""),
             "has_daily": !multipliers(stored, "D").is_empty(),
             "daily_multipliers": multipliers(stored, "D"),
-            "has_weekly_and_monthly": true,
+            "has_weekly_and_monthly": has_weeks_or_months(stored),
             "weekly_multipliers": multipliers(stored, "W"),
             "monthly_multipliers": multipliers(stored, "M"),
             // Candles come once they are closed.
@@ -76,6 +76,10 @@ impl Udf {
         }
         Ok(json_response(&info))
     }
+}
+
+fn has_weeks_or_months(stored: Interval) -> bool {
+    ["W", "M"].into_iter().any(|unit| !multipliers(stored, unit).is_empty())
 }
 
 fn newest(asset: Asset) -> CandleQuery {
@@ -101,6 +105,12 @@ fn pricescale(places: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn three_days_make_neither_weeks_nor_months() {
+        let without = Interval::ALL.into_iter().filter(|stored| !has_weeks_or_months(*stored));
+        assert_eq!(without.collect::<Vec<_>>(), [Interval::D3]);
+    }
 
     #[test]
     fn so_many_places_are_shown_as_some_number_has() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ohlcv_domain::{Grid, Interval, Timestamp};
 use ohlcv_ports::CandleStore;
 use ohlcv_ports::testing::MemoryStore;
-use ohlcv_usecases::{FollowSeries, ListGaps, News, QueryError, ReadSeries, Told};
+use ohlcv_usecases::{FollowSeries, ListGaps, News, QueryError, ReadSeries, Telling, Told};
 
 use super::series::commit;
 use crate::world::{at, btc};
@@ -127,10 +127,26 @@ async fn a_hole_that_reaches_over_several_changes_is_told_once() {
     followed.write(20, "e").await;
     let news = told(&followed.all(place).await);
     let mut starts: Vec<i64> = news.iter().map(|(at, _)| *at).collect();
+    starts.sort_unstable();
     starts.dedup();
     assert_eq!(starts.len(), news.len(), "{news:?}");
     assert!(news.iter().all(|(_, cause)| *cause == 's'), "{news:?}");
     assert!(news.iter().any(|(at, _)| *at <= 4) && news.iter().any(|(at, _)| *at <= 20), "{news:?}");
+}
+
+#[tokio::test]
+async fn a_hole_that_a_later_change_covers_in_part_is_told_all_the_same() {
+    let followed = Followed::new();
+    followed.write(0, &"e".repeat(30)).await;
+    let telling = Telling { until: followed.follow.newest(btc()).await.unwrap(), from: Timestamp::MIN };
+    followed.write(4, "r").await;
+    followed.write(4, "e").await;
+    let place = Told { seq: 0, telling: Some(telling) };
+    let page = followed.follow.next(btc(), place).await.unwrap();
+    assert_eq!(page.news.iter().map(|(news, _)| Followed::shown(news)).collect::<Vec<_>>(), [(0, 's')]);
+    // One that it covers wholly is told with it.
+    followed.write(0, &"r".repeat(30)).await;
+    assert_eq!(followed.follow.next(btc(), place).await.unwrap().news, []);
 }
 
 #[tokio::test]
