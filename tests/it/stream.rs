@@ -239,10 +239,13 @@ async fn a_follower_with_a_key_hears_how_jobs_get_on(backend: Backend) {
     assert_eq!(without.until_quiet(QUIET).await, [], "jobs are for those who have a key");
 }
 
+/// A query, headers, and the status and a word of the answer.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
 async fn what_no_follower_can_stand_behind_is_refused(backend: Backend) {
     let (service, store, _database) = service(backend, "BTC,ETH").await;
     store.apply(commit_of(asset("BTC"), 0, vec![numbered(slot(0), 1)])).await.unwrap();
-    let cases: [(&str, &[(&str, &str)], u16, &str); 11] = [
+    let cases: [Refused; 11] = [
         ("", &[("Last-Event-ID", "yesterday")], 400, "yesterday"),
         ("", &[("Last-Event-ID", "BTC_x")], 400, "Last-Event-ID"),
         ("?after=BTC_1.", &[], 400, "BTC_12.ETH_7"),
