@@ -8,8 +8,9 @@ use super::stores::BrokenStore;
 use super::*;
 
 /// Endpoints that answer whatever else there is to do.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "/",
+    "/dashboard",
     "/docs",
     "/openapi.json",
     "/livez",
