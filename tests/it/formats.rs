@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_tests::process::{Program, Running};
-use ohlcv_tests::{http_client, http_client_builder, service};
+use ohlcv_tests::{http_client, http_client_builder, service, stalled_reader};
 use reqwest::{Response, Version};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::many_candles::with_candles;
 use crate::market::{HALF_DAY, Market, NOON};
@@ -87,12 +85,7 @@ async fn readers_that_take_nothing_cost_little_and_hold_nobody_up() {
     let before = running.memory_kib();
     let mut stalled = Vec::new();
     for _ in 0..LONG_ANSWERS_MAX {
-        let mut client = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
-        client.write_all(b"GET /api/v1/ohlcv/BTC?format=csv HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut begun = [0; 15];
-        client.read_exact(&mut begun).await.unwrap();
-        assert_eq!(&begun, b"HTTP/1.1 200 OK");
-        stalled.push(client);
+        stalled.push(stalled_reader(&url, "/api/v1/ohlcv/BTC?format=csv").await);
     }
     let asked = Instant::now();
     let refused = service::get(&http_client(), &url, "/api/v1/ohlcv/BTC?format=csv").await;

@@ -11,12 +11,10 @@ use ohlcv_adapters::store::SqlStore;
 use ohlcv_domain::{Asset, Candle, Commit, Ohlc, SlotRange, Timestamp, Volume};
 use ohlcv_ports::{CandleStore, Clock, JobAsset, JobEnd, JobQueue, JobState, Jobs, NewJob, Submitted, Work};
 use ohlcv_tests::database::{Backend, TestDatabase};
-use ohlcv_tests::http_client;
 use ohlcv_tests::process::{Program, said};
 use ohlcv_tests::service::{Service, get};
+use ohlcv_tests::{http_client, stalled_reader};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use self::client::{Event, Follower, PATIENCE, asked};
 use crate::many_candles::with_candles;
@@ -322,12 +320,7 @@ async fn followers_that_take_nothing_cost_little_and_hold_nobody_up() {
     let before = running.memory_kib();
     let mut stalled = Vec::new();
     for _ in 0..STALLED {
-        let mut client = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
-        client.write_all(b"GET /api/v1/stream?after=BTC_0 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut begun = [0; 15];
-        client.read_exact(&mut begun).await.unwrap();
-        assert_eq!(&begun, b"HTTP/1.1 200 OK");
-        stalled.push(client);
+        stalled.push(stalled_reader(&url, "/api/v1/stream?after=BTC_0").await);
     }
     // One that takes all gets all, each once.
     let begun = Instant::now();
@@ -348,10 +341,7 @@ async fn a_stop_ends_the_streams_of_all_who_follow_and_does_not_wait_for_those_w
     for _ in 0..5 {
         quiet.push(Follower::begin(&url, "", &[]).await);
     }
-    let mut stalled = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
-    stalled.write_all(b"GET /api/v1/stream?after=BTC_0 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let mut begun = [0; 15];
-    stalled.read_exact(&mut begun).await.unwrap();
+    let _stalled = stalled_reader(&url, "/api/v1/stream?after=BTC_0").await;
     let asked = Instant::now();
     running.signal("TERM");
     for mut follower in quiet {

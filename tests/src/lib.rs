@@ -19,7 +19,7 @@ pub mod recorded;
 mod samples;
 pub mod service;
 
-pub use http_client::{http_client, http_client_builder};
+pub use http_client::{http_client, http_client_builder, stalled_reader};
 pub use samples::Samples;
 
 /// The items, if the tests run on PostgreSQL too (feature `postgres`).
