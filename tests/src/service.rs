@@ -96,9 +96,10 @@ impl Service {
     pub async fn of(app: App) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
-        let endpoint = app.endpoint();
+        let stop = CancellationToken::new();
+        let endpoint = app.endpoint(stop.clone());
         let server = tokio::spawn(async move {
-            ohlcv::http::serve(listener, endpoint, CancellationToken::new()).await.expect("the API serves");
+            ohlcv::http::serve(listener, endpoint, stop).await.expect("the API serves");
         });
         Self { app, url, client: crate::http_client(), server }
     }

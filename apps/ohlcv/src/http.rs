@@ -56,9 +56,10 @@ use ohlcv_usecases::{
 };
 use poem::endpoint::{BoxEndpoint, make, make_sync};
 use poem::http::{Method, header};
-use poem::{Endpoint, EndpointExt, Response, Route};
+use poem::{Endpoint, Response, Route};
 use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
+use tokio_util::sync::CancellationToken;
 
 pub use self::admission::DATABASE_REQUESTS_MAX;
 pub use self::cors::CorsOrigins;
@@ -140,6 +141,8 @@ pub struct HttpParts {
     /// How much of the candles that were read is kept in memory, ready to be sent, in bytes: half of it
     /// rows, a quarter whole answers, a quarter compressed ones.
     pub read_cache_bytes: u64,
+    /// When it is cancelled, answers that would go on for ever end.
+    pub stop: CancellationToken,
 }
 
 /// All operations.
@@ -169,7 +172,7 @@ enum Tag {
 
 /// The whole API, ready to be served.
 #[must_use]
-pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
+pub fn endpoint(parts: HttpParts) -> impl Endpoint<Output = Response> {
     let HttpParts {
         series,
         assets,
@@ -186,6 +189,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         metrics,
         database_requests_max,
         read_cache_bytes,
+        stop,
     } = parts;
     let readiness = Readiness::of(store);
     let admission = Arc::new(Admission::new(database_requests_max));
@@ -207,6 +211,7 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         admission: Arc::clone(&admission),
         access: Arc::clone(&access),
         no_answer: no_answer.clone(),
+        stop,
     });
     let udf = Udf {
         series: series.clone(),
@@ -258,12 +263,15 @@ pub fn endpoint(parts: HttpParts) -> BoxEndpoint<'static> {
         compression: Compression::keeping(read_cache_bytes / 4),
     };
     let pages = WithDashboard { dashboard: Dashboard::default(), others: routes };
-    Edge::new(pages, known, gates, kept).boxed()
+    Edge::new(pages, known, gates, kept)
 }
 
 /// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.
 #[must_use]
-pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> BoxEndpoint<'static> {
+pub fn monitoring_endpoint(
+    store: Arc<dyn CandleStore>,
+    metrics: Metrics,
+) -> impl Endpoint<Output = Response> {
     let operations = ProbesApi { readiness: Readiness::of(store) };
     let routes = Route::new()
         .at(METRICS_PATH, metrics_page(metrics))
@@ -275,7 +283,7 @@ pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> Box
         cors: CorsOrigins::None,
     };
     let kept = Kept { repeats: None, compression: Compression::keeping(0) };
-    Edge::new(routes, known, gates, kept).boxed()
+    Edge::new(routes, known, gates, kept)
 }
 
 fn metrics_page(metrics: Metrics) -> impl Endpoint {

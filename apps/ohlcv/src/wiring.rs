@@ -24,7 +24,7 @@ use ohlcv_usecases::{
     LeaseTerms, ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, ReportSink, RunJob,
     SubmitJob, VerificationSink, Verify,
 };
-use poem::endpoint::BoxEndpoint;
+use poem::{Endpoint, Response};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, DATABASE_REQUESTS_MAX, HttpParts};
@@ -256,9 +256,9 @@ impl App {
         self.database.close().await;
     }
 
-    /// The HTTP API.
+    /// The HTTP API; when `stop` is cancelled, answers that would go on for ever end.
     #[must_use]
-    pub fn endpoint(&self) -> BoxEndpoint<'static> {
+    pub fn endpoint(&self, stop: CancellationToken) -> impl Endpoint<Output = Response> + use<> {
         let settings = &self.settings;
         let tracked = settings.tracked_assets.clone();
         let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
@@ -283,6 +283,7 @@ impl App {
             metrics: self.metrics(),
             database_requests_max: DATABASE_REQUESTS_MAX,
             read_cache_bytes: settings.read_cache_bytes,
+            stop,
         })
     }
 
@@ -304,7 +305,7 @@ impl App {
 
     /// Metrics and probes of a process without the API.
     #[must_use]
-    pub fn monitoring_endpoint(&self) -> BoxEndpoint<'static> {
+    pub fn monitoring_endpoint(&self) -> impl Endpoint<Output = Response> + use<> {
         http::monitoring_endpoint(Arc::clone(&self.store), self.metrics())
     }
 

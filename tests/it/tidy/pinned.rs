@@ -17,10 +17,12 @@ use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, Jobs};
 use ohlcv_tests::database::{Backend, TestDatabase};
 use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, ReadSeries, SubmitJob};
+use poem::EndpointExt;
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
 use poem::test::TestClient;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::market::{asset, at};
 
@@ -123,13 +125,20 @@ fn parts(
         metrics: Metrics::new(monitor),
         database_requests_max: DATABASE_REQUESTS_MAX,
         read_cache_bytes: 1 << 20,
+        stop: CancellationToken::new(),
     }
+}
+
+type Client = TestClient<BoxEndpoint<'static>>;
+
+fn serving(parts: HttpParts) -> Client {
+    TestClient::new(endpoint(parts).boxed())
 }
 
 /// Writes down a request and what a client sees of the answer; returns the answer's code.
 async fn write_down(
     told: &mut String,
-    client: &TestClient<BoxEndpoint<'static>>,
+    client: &Client,
     method: Method,
     url: &str,
     headers: &[(&str, &str)],
@@ -203,13 +212,13 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
         let coverage = Arc::<MemoryStore>::clone(&store);
         parts(candles, coverage, Arc::<SqlStore>::clone(&jobs), keys)
     };
-    let working = TestClient::new(endpoint(of(keys())));
+    let working = serving(of(keys()));
     for (method, url, body_bytes) in WRONG {
         let length = body_bytes.to_string();
         let headers: &[_] = if body_bytes > 0 { &[("content-length", length.as_str())] } else { &[] };
         codes.insert(write_down(&mut told, &working, method, url, headers, "").await);
     }
-    let keyless = TestClient::new(endpoint(of(ApiKeys::default())));
+    let keyless = serving(of(ApiKeys::default()));
     writeln!(told, "Without a key, and with a wrong one; then where none is configured:\n").unwrap();
     codes.insert(write_down(&mut told, &working, Method::GET, "/api/v1/jobs", &[], "").await);
     let wrong_key = [("x-api-key", "not-a-key-that-is-right")];
@@ -236,12 +245,12 @@ async fn every_kind_of_problem_looks_like_the_pinned_one() {
     let database = TestDatabase::new(Backend::Sqlite).await;
     let without_schema = Arc::new(SqlStore::new(database.connect().await, ohlcv_migration::newest()));
     let shared = || Arc::<SqlStore>::clone(&without_schema);
-    let failing = TestClient::new(endpoint(parts(shared(), shared(), shared(), keys())));
+    let failing = serving(parts(shared(), shared(), shared(), keys()));
     writeln!(told, "With a database that lacks its schema:\n").unwrap();
     for url in READING {
         codes.insert(write_down(&mut told, &failing, Method::GET, url, &[], "").await);
     }
-    let full = TestClient::new(endpoint(HttpParts { database_requests_max: 0, ..of(keys()) }));
+    let full = serving(HttpParts { database_requests_max: 0, ..of(keys()) });
     writeln!(told, "With no room for another request:\n").unwrap();
     codes.insert(write_down(&mut told, &full, Method::GET, "/api/v1/assets", &[], "").await);
     pinned("problems", &told);

@@ -57,7 +57,7 @@ async fn run(app: &App, parts: Parts, lifecycle: &mut Lifecycle, console: Consol
         if app.settings.api_keys.is_empty() {
             tracing::info!("API_KEY is not set: fetches and jobs over HTTP are off");
         }
-        let (endpoint, stop) = (app.endpoint(), stop.clone());
+        let (endpoint, stop) = (app.endpoint(stop.clone()), stop.clone());
         lifecycle.spawn("the API", async { Ok(http::serve(listener, endpoint, stop).await?) });
     } else if let Some(address) = app.settings.metrics_listen_address {
         let listener = bind("METRICS_LISTEN_ADDRESS", address).await?;

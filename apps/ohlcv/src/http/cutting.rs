@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use poem::endpoint::BoxEndpoint;
 use poem::http::Version;
 use poem::{Addr, Endpoint, Request, Response, Result};
 
@@ -73,12 +72,12 @@ impl Unfinished {
 }
 
 /// An endpoint whose long answers know their connections.
-pub(crate) struct Cutting {
-    pub(crate) inner: BoxEndpoint<'static>,
+pub(crate) struct Cutting<E> {
+    pub(crate) inner: E,
     pub(crate) open: OpenConnections,
 }
 
-impl Endpoint for Cutting {
+impl<E: Endpoint<Output = Response>> Endpoint for Cutting<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {

@@ -179,7 +179,8 @@ impl poem::Endpoint for Edge {
             Some(Ok(again)) if asked.told.is_none() => self.sent(asked, again).await,
             again => {
                 // At the highest level, so that no line about the request lacks it.
-                let span = tracing::error_span!("request", %id);
+                let name = id.to_str().unwrap_or_default();
+                let span = tracing::error_span!("request", id = %name);
                 let answer = async {
                     let response = match again {
                         Some(again) => again.unwrap_or_else(|error| Problem::from(error).into_response()),
@@ -191,10 +192,7 @@ impl poem::Endpoint for Edge {
                 Box::pin(answer.instrument(span)).await
             }
         };
-        // Holds: it is ASCII.
-        if let Ok(id) = HeaderValue::try_from(id) {
-            response.headers_mut().insert(request_id::HEADER, id);
-        }
+        response.headers_mut().insert(request_id::HEADER, id);
         Ok(response)
     }
 }

@@ -9,14 +9,14 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const CHARS_MAX: usize = 64;
 
 /// The name that the request brings, if it is fit to be logged; else a new one.
-pub(crate) fn request_id(headers: &HeaderMap) -> String {
-    let given = headers
-        .get(HEADER)
-        .map(HeaderValue::as_bytes)
-        .filter(|given| (1..=CHARS_MAX).contains(&given.len()) && given.iter().all(u8::is_ascii_graphic));
-    match given {
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let fit = |given: &&HeaderValue| {
+        (1..=CHARS_MAX).contains(&given.len()) && given.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    headers.get(HEADER).filter(fit).cloned().unwrap_or_else(|| {
+        let mut text = Uuid::encode_buffer();
+        let new = Uuid::new_v4().as_hyphenated().encode_lower(&mut text);
         // Holds: it is ASCII.
-        Some(given) => String::from_utf8_lossy(given).into_owned(),
-        None => Uuid::new_v4().to_string(),
-    }
+        HeaderValue::from_str(new).unwrap_or(HeaderValue::from_static("unnamed"))
+    })
 }

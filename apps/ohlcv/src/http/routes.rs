@@ -30,6 +30,8 @@ pub(crate) struct Routes {
 pub(crate) struct Endpoint {
     /// As in the document: `{…}` stands for one segment.
     path: String,
+    /// The bytes of it before the first `{`.
+    fixed: usize,
     methods: Vec<Method>,
     /// Any, if there is none of ours.
     query_parameters: Option<Vec<String>>,
@@ -41,14 +43,8 @@ pub(crate) struct Endpoint {
 impl Routes {
     /// The operations of `A`, and `pages` that are no part of the document.
     pub(crate) fn of<A: OpenApi>(pages: &[&str]) -> Self {
-        let page = |path: &&str| Endpoint {
-            path: (*path).to_owned(),
-            methods: vec![Method::GET],
-            query_parameters: Some(Vec::new()),
-            is_protected: false,
-            visits: Visits::to((*path).to_owned()),
-        };
-        let mut endpoints: Vec<Endpoint> = pages.iter().map(page).collect();
+        let mut endpoints: Vec<Endpoint> =
+            pages.iter().map(|path| Endpoint::page(path, Some(Vec::new()))).collect();
         for path in A::meta().into_iter().flat_map(|api| api.paths) {
             let parameters = path.operations.iter().flat_map(|operation| &operation.params);
             let in_query = parameters.filter(|parameter| parameter.in_type == MetaParamIn::Query);
@@ -56,8 +52,7 @@ impl Routes {
                 query_parameters: Some(in_query.map(|parameter| parameter.name.clone()).collect()),
                 is_protected: path.operations.iter().any(|operation| !operation.security.is_empty()),
                 methods: path.operations.iter().map(|operation| operation.method.clone()).collect(),
-                visits: Visits::to(path.path.clone()),
-                path: path.path,
+                ..Endpoint::page(&path.path, None)
             });
         }
         let paths: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.path.as_str()).collect();
@@ -70,13 +65,7 @@ impl Routes {
 
     /// The same, and pages of a protocol that is not ours: its clients may send parameters that nobody knows.
     pub(crate) fn with_foreign(mut self, pages: &[&str]) -> Self {
-        self.endpoints.extend(pages.iter().map(|path| Endpoint {
-            path: (*path).to_owned(),
-            methods: vec![Method::GET],
-            query_parameters: None,
-            is_protected: false,
-            visits: Visits::to((*path).to_owned()),
-        }));
+        self.endpoints.extend(pages.iter().map(|path| Endpoint::page(path, None)));
         self
     }
 
@@ -119,10 +108,21 @@ impl Routes {
 }
 
 impl Endpoint {
+    /// A page that is read, by anybody.
+    fn page(path: &str, query_parameters: Option<Vec<String>>) -> Self {
+        Self {
+            path: path.to_owned(),
+            fixed: path.find('{').unwrap_or(path.len()),
+            methods: vec![Method::GET],
+            query_parameters,
+            is_protected: false,
+            visits: Visits::to(path.to_owned()),
+        }
+    }
+
     fn is_at(&self, path: &str) -> bool {
         // Most of them are ruled out here.
-        let fixed = self.path.find('{').unwrap_or(self.path.len());
-        if !path.as_bytes().starts_with(&self.path.as_bytes()[..fixed]) {
+        if !path.as_bytes().starts_with(&self.path.as_bytes()[..self.fixed]) {
             return false;
         }
         let mut given = path.split('/');

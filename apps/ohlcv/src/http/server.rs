@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use poem::endpoint::BoxEndpoint;
-use poem::{EndpointExt, Server};
+use poem::{Endpoint, Response, Server};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -16,17 +15,13 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// Requests at once on one connection of HTTP/2.
 const STREAMS_MAX: u32 = 32;
 
-/// Every request carries it: when it is cancelled, an answer that would go on for ever has to end.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stopping(pub(crate) CancellationToken);
-
 /// Serves until it is told to stop, then finishes the answers in hand within 5 s.
 ///
 /// # Errors
 /// If the socket is of no use.
 pub async fn serve(
     listener: TcpListener,
-    endpoint: BoxEndpoint<'static>,
+    endpoint: impl Endpoint<Output = Response> + 'static,
     stop: CancellationToken,
 ) -> io::Result<()> {
     serve_within(listener, endpoint, stop, ConnectionLimits::default()).await
@@ -35,13 +30,13 @@ pub async fn serve(
 /// [`serve`] with other limits.
 pub(crate) async fn serve_within(
     listener: TcpListener,
-    endpoint: BoxEndpoint<'static>,
+    endpoint: impl Endpoint<Output = Response> + 'static,
     stop: CancellationToken,
     limits: ConnectionLimits,
 ) -> io::Result<()> {
     let open = OpenConnections::default();
     let connections = Connections::new(listener, limits, open.clone())?;
-    let endpoint = Cutting { inner: endpoint, open }.data(Stopping(stop.clone()));
+    let endpoint = Cutting { inner: endpoint, open };
     let server = Server::new_with_acceptor(connections).http2_max_concurrent_streams(STREAMS_MAX);
     let stopped = async move { stop.cancelled().await };
     server.run_with_graceful_shutdown(endpoint, stopped, Some(DRAIN_TIME_MAX)).await

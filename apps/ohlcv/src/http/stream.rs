@@ -23,6 +23,7 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, OpenApi};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use self::follower::Follower;
 use self::news::Newsroom;
@@ -33,7 +34,6 @@ use super::admission::Admission;
 use super::no_answer::NoAnswer;
 use super::problem::{Code, Problem, ProblemBody, documented};
 use super::query::{ASSETS_MAX, AssetList, Param};
-use super::server::Stopping;
 
 /// Clients that follow at once; whoever comes later is turned away.
 const FOLLOWERS_MAX: usize = 100;
@@ -51,6 +51,8 @@ pub(crate) struct StreamParts {
     pub(crate) admission: Arc<Admission>,
     pub(crate) access: Arc<Access>,
     pub(crate) no_answer: NoAnswer,
+    /// When it is cancelled, what goes on for ever ends.
+    pub(crate) stop: CancellationToken,
 }
 
 /// The operation that goes on.
@@ -59,13 +61,14 @@ pub(crate) struct StreamApi {
     access: Arc<Access>,
     no_answer: NoAnswer,
     room: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 impl StreamApi {
     pub(crate) fn new(parts: StreamParts) -> Self {
-        let StreamParts { series, jobs, clock, admission, access, no_answer } = parts;
+        let StreamParts { series, jobs, clock, admission, access, no_answer, stop } = parts;
         let newsroom = Arc::new(Newsroom::new(series, jobs, clock, admission));
-        Self { newsroom, access, no_answer, room: Arc::new(Semaphore::new(FOLLOWERS_MAX)) }
+        Self { newsroom, access, no_answer, room: Arc::new(Semaphore::new(FOLLOWERS_MAX)), stop }
     }
 }
 
@@ -111,7 +114,7 @@ impl StreamApi {
             Problem::overloaded(&detail)
         })?;
         let position = self.position(&wanted, with_jobs, after, name).await?;
-        let stop = request.data::<Stopping>().cloned().unwrap_or_default().0;
+        let stop = self.stop.clone();
         let follower = Follower::new(Arc::clone(&self.newsroom), position, named, stop, room);
         Ok(EventStream(SSE::new(stream::unfold(follower, Follower::next)).keep_alive(HEARTBEAT_EVERY)))
     }

@@ -29,10 +29,13 @@ use ohlcv_domain::{
 use ohlcv_ports::testing::{MemoryStore, PausedClock};
 use ohlcv_ports::{CandleStore, Clock, Coverage, MockJobs};
 use ohlcv_usecases::{ListAssets, ListGaps, ListRevisions, Monitor, MonitorPolicy, ReadSeries, SubmitJob};
+use poem::EndpointExt;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
 use serde_json::Value;
+
+use tokio_util::sync::CancellationToken;
 
 use super::{CorsOrigins, DATABASE_REQUESTS_MAX, HttpParts, endpoint};
 use crate::monitoring::Metrics;
@@ -108,7 +111,11 @@ async fn example_store() -> Arc<MemoryStore> {
 type Client = TestClient<BoxEndpoint<'static>>;
 
 fn client_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigins) -> Client {
-    TestClient::new(endpoint(parts_of(store, cors)))
+    serving(parts_of(store, cors))
+}
+
+fn serving(parts: HttpParts) -> Client {
+    TestClient::new(endpoint(parts).boxed())
 }
 
 /// What the API is made of, over a store, without a key.
@@ -144,6 +151,7 @@ fn parts_of<S: CandleStore + Coverage + 'static>(store: Arc<S>, cors: CorsOrigin
         metrics: Metrics::new(monitor),
         database_requests_max: DATABASE_REQUESTS_MAX,
         read_cache_bytes: 1 << 20,
+        stop: CancellationToken::new(),
     }
 }
 

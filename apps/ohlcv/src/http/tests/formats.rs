@@ -297,7 +297,7 @@ async fn what_is_wrong_with_a_question_is_told_in_every_format() {
         assert_eq!(get(&away, &format!("{URL}?format={format}")).await.problem().0, "unavailable");
         let full =
             HttpParts { database_requests_max: 0, ..parts_of(example_store().await, CorsOrigins::None) };
-        let full = TestClient::new(endpoint(full));
+        let full = serving(full);
         assert_eq!(get(&full, &format!("{URL}?format={format}")).await.problem().0, "overloaded");
     }
 }

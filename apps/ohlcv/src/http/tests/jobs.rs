@@ -33,7 +33,7 @@ async fn client(jobs: MockJobs) -> Client {
     let submit =
         SubmitJob::new(Arc::<MockJobs>::clone(&jobs), Arc::clone(&parts.clock), parts.tracked.clone());
     let api_keys = ApiKeys::of(&["another-key-of-the-tests", KEY]);
-    TestClient::new(endpoint(HttpParts { submit, jobs, api_keys, ..parts }))
+    serving(HttpParts { submit, jobs, api_keys, ..parts })
 }
 
 /// What is asked of the queue when this body is sent.

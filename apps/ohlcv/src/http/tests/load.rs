@@ -25,7 +25,7 @@ const BODY_BYTES_MAX: u64 = 65_536;
 
 fn with_room<S: CandleStore + Coverage + 'static>(requests: usize, store: Arc<S>) -> Client {
     let parts = parts_of(store, CorsOrigins::None);
-    TestClient::new(endpoint(HttpParts { database_requests_max: requests, ..parts }))
+    serving(HttpParts { database_requests_max: requests, ..parts })
 }
 
 #[tokio::test]

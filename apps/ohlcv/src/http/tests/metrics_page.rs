@@ -47,7 +47,7 @@ async fn a_database_that_is_away_leaves_what_is_known_without_it() {
 #[tokio::test]
 async fn a_scheduler_alone_has_metrics_and_probes_and_nothing_else() {
     let parts = parts_of(example_store().await, CorsOrigins::None);
-    let client = TestClient::new(monitoring_endpoint(parts.store, parts.metrics));
+    let client = TestClient::new(monitoring_endpoint(parts.store, parts.metrics).boxed());
     for url in ["/metrics", "/livez", "/readyz"] {
         assert_eq!(get(&client, url).await.status, StatusCode::OK, "{url}");
     }

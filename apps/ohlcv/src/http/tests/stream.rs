@@ -77,7 +77,7 @@ impl Followed {
 fn with_jobs(store: Arc<MemoryStore>, jobs: MockJobs) -> Client {
     let parts = parts_of(store, CorsOrigins::None);
     let api_keys = ApiKeys::of(&[KEY]);
-    TestClient::new(endpoint(HttpParts { jobs: Arc::new(jobs), api_keys, ..parts }))
+    serving(HttpParts { jobs: Arc::new(jobs), api_keys, ..parts })
 }
 
 /// Says one thing about some slots of the example series.
@@ -245,7 +245,7 @@ async fn an_id_that_another_process_gave_a_moment_ago_is_not_refused() {
 #[tokio::test(start_paused = true)]
 async fn followers_take_no_turns_from_other_requests() {
     let parts = parts_of(example_store().await, CorsOrigins::None);
-    let client = TestClient::new(endpoint(HttpParts { database_requests_max: 1, ..parts }));
+    let client = serving(HttpParts { database_requests_max: 1, ..parts });
     let mut followed = Followed::begin(&client, "/api/v1/stream", None).await;
     let idle = tokio::spawn(async move { followed.event().await });
     for _ in 0..3 {
