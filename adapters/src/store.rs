@@ -4,6 +4,7 @@ mod apply;
 mod budget;
 mod connect;
 mod error;
+mod heads;
 mod history;
 mod insert;
 mod installation;
@@ -34,6 +35,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 
 pub use connect::{connect, connect_to_existing};
 pub use error::store_error;
+use heads::Heads;
 pub use installation::{InstallationError, check_installation, claim_installation};
 pub use usage::PoolConnections;
 use values::Dialect;
@@ -52,6 +54,7 @@ const SCANS_AT_ONCE_MAX: usize = 2;
 pub struct SqlStore {
     db: DatabaseConnection,
     schema: String,
+    heads: Heads,
     // Scans of many assets at once would leave readers no connection.
     scans: tokio::sync::Semaphore,
     // SQLite has one writer at a time; waiting here is fair, waiting in the database is not.
@@ -66,7 +69,13 @@ impl SqlStore {
             Dialect::Sqlite => Some(tokio::sync::Mutex::new(())),
             Dialect::Postgres => None,
         };
-        Self { db, schema, scans: tokio::sync::Semaphore::new(SCANS_AT_ONCE_MAX), write_turn }
+        Self {
+            db,
+            schema,
+            heads: Heads::default(),
+            scans: tokio::sync::Semaphore::new(SCANS_AT_ONCE_MAX),
+            write_turn,
+        }
     }
 
     /// The turn to write, where there is one writer at a time.
@@ -135,7 +144,7 @@ impl Coverage for SqlStore {
     }
 
     async fn heads(&self, assets: &[Asset]) -> Result<Vec<Head>, StoreError> {
-        within(STATEMENT_TIME_MAX, series::heads(&self.db, assets)).await
+        within(STATEMENT_TIME_MAX, self.heads.of(&self.db, assets)).await
     }
 
     async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {

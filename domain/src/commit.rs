@@ -277,6 +277,8 @@ pub struct Head {
     pub asset: Asset,
     /// The number of the last entry in its change log; 0 if there is none.
     pub seq: u64,
+    /// The part of the series that this entry is about.
+    pub changed: Option<TimeRange>,
     /// As in [`Summary::answered_until`].
     pub answered_until: Option<Timestamp>,
     /// As in [`Summary::listing`].
@@ -288,11 +290,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head of a series that has this summary and whose change log ends with `seq`.
+    /// The head of a series that has this summary and whose change log ends with `newest`.
     #[must_use]
-    pub const fn of(summary: &Summary, seq: u64) -> Self {
+    pub fn of(summary: &Summary, newest: Option<&Change>) -> Self {
         let Summary { asset, answered_until, listing, first, last, .. } = *summary;
-        Self { asset, seq, answered_until, listing, first, last }
+        let (seq, changed) = (newest.map_or(0, |change| change.seq), newest.map(|change| change.range));
+        Self { asset, seq, changed, answered_until, listing, first, last }
     }
 }
 

@@ -1,11 +1,11 @@
 //! The rows of `series`, `change_log` and `backfill_state`: what is known of an asset.
 
-use ohlcv_domain::{Asset, BackfillState, Change, Fence, Head, Summary, TimeRange, Timestamp};
+use ohlcv_domain::{Asset, BackfillState, Change, Fence, Summary, TimeRange, Timestamp};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement, Value};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
 
 use super::apply::begin;
-use super::leases::{require, statement};
+use super::leases::require;
 use super::values::{Dialect, text, time_from_millis};
 
 /// One row of `series` with the backfill's state.
@@ -101,39 +101,6 @@ pub(super) async fn summaries(db: &impl ConnectionTrait) -> Result<Vec<Summary>,
     let mut summaries = rows.iter().map(summary).collect::<Result<Vec<_>, _>>()?;
     summaries.sort_by_key(|summary| summary.asset);
     Ok(summaries)
-}
-
-/// One statement, which reads a row for each of the assets by its key.
-pub(super) async fn heads(db: &impl ConnectionTrait, assets: &[Asset]) -> Result<Vec<Head>, DbErr> {
-    if assets.is_empty() {
-        // PostgreSQL knows no empty list.
-        return Ok(Vec::new());
-    }
-    let places: Vec<String> = (1..=assets.len()).map(|place| format!("${place}")).collect();
-    let sql = format!(
-        "SELECT asset, change_seq, answered_until_ms, listing_ms, first_ms, last_ms FROM series
-        WHERE asset IN ({})",
-        places.join(", ")
-    );
-    let rows = db.query_all_raw(statement(db, sql, assets.iter().map(|asset| text(*asset).into()))).await?;
-    rows.iter().map(head_of).collect()
-}
-
-fn head_of(row: &QueryResult) -> Result<Head, DbErr> {
-    let asset: String = row.try_get_by_index(0)?;
-    let seq: i64 = row.try_get_by_index(1)?;
-    let time = |column, index| -> Result<Option<Timestamp>, DbErr> {
-        let millis: Option<i64> = row.try_get_by_index(index)?;
-        millis.map(|at| time_from_millis(column, at)).transpose()
-    };
-    Ok(Head {
-        asset: asset.parse().map_err(|error| DbErr::Type(format!("series of {asset}: {error}")))?,
-        seq: seq.unsigned_abs(),
-        answered_until: time("answered_until_ms", 2)?,
-        listing: time("listing_ms", 3)?,
-        first: time("first_ms", 4)?,
-        last: time("last_ms", 5)?,
-    })
 }
 
 /// The series of an asset, which nobody else can write until the transaction ends. Made if there is

@@ -29,7 +29,8 @@ impl SqlStore {
                 (pool.size(), pool.num_idle())
             }
         };
-        // The two are read one after the other, so they may not fit together.
+        let idle = idle + usize::from(self.heads.is_keeping());
+        // They are read one after the other, so they may not fit together.
         let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
         PoolConnections { idle, used: open - idle }
     }

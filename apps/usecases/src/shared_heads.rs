@@ -10,11 +10,8 @@ use tokio::sync::oneshot;
 /// How many assets one question names; what is more waits for the next one.
 const ASSETS_PER_QUESTION_MAX: usize = 100;
 
-/// How many questions are under way at once: while one is answered, those who had the other's answer go
-/// on. The second one waits until it serves as many readers as the first: under load few large questions cost
-/// the database and this process less than many small ones, and no reader waits longer than for the first
-/// one's end.
-const QUESTIONS_AT_ONCE_MAX: usize = 2;
+/// How often a question waits for one more pass of its thread over whatever there is to do.
+const PASSES_MAX: usize = 10;
 
 /// Tells where a series stands, with one question to the store for all who ask at the same time.
 ///
@@ -30,11 +27,8 @@ pub(crate) struct SharedHeads {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    // A task is about to take those who wait.
-    gathering: bool,
-    under_way: usize,
-    // The readers whom the questions under way serve.
-    served: usize,
+    // A task is at work for those who wait.
+    asking: bool,
 }
 
 #[derive(Debug)]
@@ -44,16 +38,6 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Whether a task has to be begun for those who wait.
-    fn begin(&mut self) -> bool {
-        let begin = !self.waiting.is_empty()
-            && !self.gathering
-            && self.under_way < QUESTIONS_AT_ONCE_MAX
-            && self.waiting.len() >= self.served;
-        self.gathering |= begin;
-        begin
-    }
-
     /// Those whom one question answers, by asset; the others wait for the next one.
     fn take(&mut self) -> BTreeMap<Asset, Vec<Waiting>> {
         let mut asked = BTreeMap::<Asset, Vec<Waiting>>::new();
@@ -65,38 +49,6 @@ impl Queue {
             }
         }
         asked
-    }
-}
-
-/// A question that is under way, also if it comes to a bad end.
-struct UnderWay<'a> {
-    queue: &'a Mutex<Queue>,
-    served: usize,
-}
-
-impl<'a> UnderWay<'a> {
-    /// Takes those whom it answers.
-    fn begin(queue: &'a Mutex<Queue>) -> (Self, BTreeMap<Asset, Vec<Waiting>>) {
-        let mut locked = lock(queue);
-        locked.gathering = false;
-        locked.under_way += 1;
-        let asked = locked.take();
-        let served = asked.values().map(Vec::len).sum();
-        locked.served += served;
-        drop(locked);
-        (Self { queue, served }, asked)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut queue = lock(self.queue);
-        queue.under_way -= 1;
-        queue.served -= self.served;
-        if std::thread::panicking() {
-            // Nobody else may come to ask for these.
-            queue.waiting.clear();
-        }
     }
 }
 
@@ -116,7 +68,7 @@ impl SharedHeads {
         let begin = {
             let mut queue = lock(&self.queue);
             queue.waiting.push(Waiting { asset, reply });
-            queue.begin()
+            !std::mem::replace(&mut queue.asking, true)
         };
         if begin {
             // A task of its own: a reader that goes away takes the answer from nobody else.
@@ -130,16 +82,15 @@ impl SharedHeads {
     }
 }
 
-/// Asks for all who wait, again and again until nobody does or another task does. Each question ends
-/// within the store's own time limit.
+/// Asks for all who wait, again and again until nobody does: one question at a time, so that each serves
+/// as many as can be. Each ends within the store's own time limit.
 async fn ask(coverage: Arc<dyn Coverage>, queue: Arc<Mutex<Queue>>) {
+    let at_work = AtWork(&queue);
     loop {
-        // Those who are about to ask may join.
-        tokio::task::yield_now().await;
-        let (under_way, asked) = UnderWay::begin(&queue);
+        gather(&queue).await;
+        let asked = lock(&queue).take();
         let assets: Vec<Asset> = asked.keys().copied().collect();
         let heads = coverage.heads(&assets).await;
-        drop(under_way);
         for (asset, waiting) in asked {
             for Waiting { reply, .. } in waiting {
                 let head = match &heads {
@@ -150,8 +101,45 @@ async fn ask(coverage: Arc<dyn Coverage>, queue: Arc<Mutex<Queue>>) {
                 let _ = reply.send(head);
             }
         }
-        if !lock(&queue).begin() {
+        if !at_work.goes_on() {
             return;
+        }
+    }
+}
+
+/// Lets those join who are about to ask, until a pass brings nobody new: few large questions cost the
+/// database and this process less than many small ones.
+async fn gather(queue: &Mutex<Queue>) {
+    let mut known = 0;
+    for _ in 0..PASSES_MAX {
+        tokio::task::yield_now().await;
+        let waiting = lock(queue).waiting.len();
+        if waiting == known {
+            return;
+        }
+        known = waiting;
+    }
+}
+
+/// The task that is at work for those who wait, also if it comes to a bad end.
+struct AtWork<'a>(&'a Mutex<Queue>);
+
+impl AtWork<'_> {
+    /// Whether somebody has come meanwhile; if not, the next one begins a new task.
+    fn goes_on(&self) -> bool {
+        let mut queue = lock(self.0);
+        queue.asking = !queue.waiting.is_empty();
+        queue.asking
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Nobody else comes to ask for these.
+            let mut queue = lock(self.0);
+            queue.waiting.clear();
+            queue.asking = false;
         }
     }
 }

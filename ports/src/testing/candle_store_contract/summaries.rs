@@ -103,12 +103,15 @@ pub async fn heads_say_where_series_stand_and_move_with_every_change(store: &Sto
     let before = heads().await;
     for head in &before {
         let summary = store.coverage.summary(head.asset).await.unwrap().unwrap();
-        assert_eq!(*head, Head::of(&summary, 1));
+        let changes = store.candles.changes(head.asset, 0, NO_LIMIT).await.unwrap();
+        assert_eq!(*head, Head::of(&summary, changes.last()));
+        assert_eq!(head.seq, 1);
     }
     assert_eq!(before.iter().map(|head| head.asset).collect::<Vec<_>>(), [btc(), eth]);
     store.apply(commit(4, 6, candles([4]), moment(1))).await;
     let after = heads().await;
     assert_eq!((after[0].seq, after[0].last, after[0].answered_until), (2, Some(slot(4)), Some(slot(6))));
+    assert_eq!(after[0].changed, store.changes().await.last().copied());
     assert_eq!(after[1], before[1], "another series stays where it was");
 }
 

@@ -46,7 +46,7 @@ impl Series {
     }
 
     pub(super) fn head(&self) -> Head {
-        Head::of(&self.summary, self.changes.last().map_or(0, |change| change.seq))
+        Head::of(&self.summary, self.changes.last())
     }
 
     pub(super) fn apply(&mut self, commit: &Commit) -> Applied {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ohlcv_domain::{Change, TimeRange};
+use ohlcv_domain::TimeRange;
 
 /// How many are kept. What is true as of an earlier one counts as touched.
 const CHANGES_KEPT_MAX: usize = 1_000;
@@ -27,16 +27,16 @@ impl RecentChanges {
     }
 
     /// Adds one that follows. Others that are known already are passed over.
-    pub(super) fn add(&mut self, change: &Change) {
-        if change.seq <= self.until {
+    pub(super) fn add(&mut self, seq: u64, range: TimeRange) {
+        if seq <= self.until {
             return;
         }
-        if change.seq > self.until + 1 {
+        if seq > self.until + 1 {
             // Part of the log was cut off: what lies between is not known.
-            *self = Self::since(change.seq - 1);
+            *self = Self::since(seq - 1);
         }
-        self.until = change.seq;
-        self.changes.push_back((change.seq, change.range));
+        self.until = seq;
+        self.changes.push_back((seq, range));
         if self.changes.len() > CHANGES_KEPT_MAX
             && let Some((seq, _)) = self.changes.pop_front()
         {
@@ -71,15 +71,11 @@ mod tests {
         TimeRange::new(at(start), at(end)).unwrap()
     }
 
-    fn change(seq: u64, start: i64, end: i64) -> Change {
-        Change { seq, range: range(start, end), at: Timestamp::EPOCH }
-    }
-
     #[test]
     fn a_range_is_left_alone_by_changes_that_only_touch_its_bounds() {
         let mut recent = RecentChanges::since(7);
-        recent.add(&change(8, 0, 10));
-        recent.add(&change(9, 20, 30));
+        recent.add(8, range(0, 10));
+        recent.add(9, range(20, 30));
         assert!(recent.leave_alone(range(10, 20), 7, 9));
         assert!(!recent.leave_alone(range(9, 20), 7, 9));
         assert!(recent.leave_alone(range(9, 20), 8, 9), "as of the change that touched it");
@@ -92,11 +88,11 @@ mod tests {
         let mut recent = RecentChanges::since(7);
         assert!(!recent.leave_alone(range(0, 1), 6, 7));
         for seq in 8..=8 + CHANGES_KEPT_MAX as u64 {
-            recent.add(&change(seq, 0, 10));
+            recent.add(seq, range(0, 10));
         }
         assert!(!recent.leave_alone(range(50, 60), 7, 9));
         assert!(recent.leave_alone(range(50, 60), 8, 9));
-        recent.add(&change(2_000, 0, 10));
+        recent.add(2_000, range(0, 10));
         assert_eq!(recent.touching(range(50, 60), 1_998), None, "the log was cut before it");
         assert_eq!(recent.touching(range(50, 60), 1_999), Some(Vec::new()));
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use ohlcv_domain::{Candle, Change, Head, Row, SlotRange, TimeRange};
+use ohlcv_domain::{Candle, Head, Row, SlotRange, TimeRange};
 use ohlcv_ports::{StoreError, Take};
 use ohlcv_usecases::{CandleQuery, DerivedSeries, FilledPage, FilledRows, QueryError};
 
@@ -197,12 +197,18 @@ impl Reading<'_> {
             if known >= self.head.seq {
                 return Ok(());
             }
+            if let Some(range) = self.head.changed.filter(|_| known + 1 == self.head.seq) {
+                // The usual case: nothing else has changed since somebody looked.
+                let mut recent = self.series.recent.write().unwrap_or_else(PoisonError::into_inner);
+                recent.add(self.head.seq, self.seen(range));
+                return Ok(());
+            }
             let changes = self.prepared.source.changes(self.variant.asset, known).await?;
             let mut recent = self.series.recent.write().unwrap_or_else(PoisonError::into_inner);
             match changes.is_empty() {
                 // Cannot be, unless somebody cut the log.
                 true => *recent = RecentChanges::since(self.head.seq),
-                false => changes.iter().for_each(|change| recent.add(&self.seen(*change))),
+                false => changes.iter().for_each(|change| recent.add(change.seq, self.seen(change.range))),
             }
         }
         let mut recent = self.series.recent.write().unwrap_or_else(PoisonError::into_inner);
@@ -212,13 +218,9 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// A change as it is seen in this series: that of a stored candle is one of the derived slot that it
-    /// has a part in.
-    fn seen(&self, change: Change) -> Change {
-        match self.derived {
-            Some(derived) => Change { range: derived.resampling.touched_by(change.range).time(), ..change },
-            None => change,
-        }
+    /// What has changed, as it is seen in this series: a stored candle is a part of a derived slot.
+    fn seen(&self, changed: TimeRange) -> TimeRange {
+        self.derived.map_or(changed, |derived| derived.resampling.touched_by(changed).time())
     }
 
     /// Reads anew what has changed of a chunk.

@@ -49,6 +49,7 @@ where
     let head = Head {
         asset: btc(),
         seq: 1,
+        changed: None,
         listing: Some(slot(0)),
         first: Some(slot(0)),
         last: Some(slot(ROWS - 1)),

@@ -20,7 +20,7 @@ const BUG: u64 = u64::MAX - 1;
 
 fn head(seq: u64) -> Head {
     let first = Some("2024-11-01T00:00:00Z".parse().unwrap());
-    Head { asset: btc(), seq, answered_until: first, listing: first, first, last: first }
+    Head { asset: btc(), seq, changed: None, answered_until: first, listing: first, first, last: first }
 }
 
 /// A series that stands where it is told, and how often it was asked.
@@ -106,29 +106,36 @@ async fn who_asks_after_a_write_hears_of_it_though_a_question_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_question_is_asked_beside_the_first_once_it_serves_as_many_readers() {
+async fn all_who_come_while_a_question_is_under_way_share_the_next_one() {
     let (asked, reader) = slow();
-    let questions = || asked.questions.load(Ordering::SeqCst);
     let several = |readers: usize| {
         let reader = reader.clone();
         tokio::spawn(async move {
             futures::future::join_all((0..readers).map(|_| reader.head(btc()))).await;
         })
     };
-    let moment = ANSWER_TIME / 10;
-    let first = several(10);
-    tokio::time::sleep(moment).await;
-    let few = several(9);
-    tokio::time::sleep(moment).await;
-    assert_eq!(questions(), 1, "nine readers wait for the end of a question that serves ten");
-    let one_more = several(1);
-    tokio::time::sleep(moment).await;
-    assert_eq!(questions(), 2);
-    let last = several(1);
-    for readers in [first, few, one_more, last] {
+    let mut all = vec![several(10)];
+    for _ in 0..5 {
+        tokio::time::sleep(ANSWER_TIME / 10).await;
+        all.push(several(20));
+    }
+    assert_eq!(asked.questions.load(Ordering::SeqCst), 1);
+    for readers in all {
         readers.await.unwrap();
     }
-    assert_eq!(questions(), 3, "whoever is left is asked for when a question ends");
+    assert_eq!(asked.questions.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_a_moment_later_still_joins_a_question_that_was_not_sent() {
+    let (asked, reader) = slow();
+    let late = async {
+        tokio::task::yield_now().await;
+        reader.head(btc()).await
+    };
+    let (early, late) = tokio::join!(reader.head(btc()), late);
+    assert_eq!((early.unwrap(), late.unwrap()), (Some(head(0)), Some(head(0))));
+    assert_eq!(asked.questions.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
