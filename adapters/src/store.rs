@@ -42,6 +42,8 @@ use values::Dialect;
 
 /// The longest a read or the write of one page may take.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest the question where series stand may take, with the wait for a connection: all readers wait for it.
+const HEADS_TIME_MAX: Duration = Duration::from_secs(10);
 /// The longest a comparison of stored open times may take; it reads an index from end to end.
 const SCAN_TIME_MAX: Duration = Duration::from_secs(300);
 /// How many of them one process makes at once.
@@ -144,7 +146,7 @@ impl Coverage for SqlStore {
     }
 
     async fn heads(&self, assets: &[Asset]) -> Result<Vec<Head>, StoreError> {
-        within(STATEMENT_TIME_MAX, self.heads.of(&self.db, assets)).await
+        within(HEADS_TIME_MAX, self.heads.of(&self.db, assets)).await
     }
 
     async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {

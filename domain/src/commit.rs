@@ -277,7 +277,7 @@ pub struct Head {
     pub asset: Asset,
     /// The number of the last entry in its change log; 0 if there is none.
     pub seq: u64,
-    /// The part of the series that this entry is about.
+    /// The part of the series that this very entry is about; none where that is not known for sure.
     pub changed: Option<TimeRange>,
     /// As in [`Summary::answered_until`].
     pub answered_until: Option<Timestamp>,

@@ -27,7 +27,8 @@ pub trait Coverage: Debug + Send + Sync {
 
     /// Where the series of some assets stand, in any order; what nothing was written about is left out.
     /// MUST show all that was acknowledged before this was asked, by whatever process, and MUST NOT
-    /// cost more the more candles there are: readers ask it before every answer.
+    /// cost more the more candles there are: readers ask it before every answer. All that a head tells
+    /// MUST be of one instant.
     ///
     /// # Errors
     /// [`StoreError`].

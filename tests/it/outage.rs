@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use ohlcv_domain::{Interval, TimeRange};
-use ohlcv_ports::Clock;
+use ohlcv_adapters::store::{SqlStore, connect};
+use ohlcv_domain::{BackfillState, Interval, TimeRange};
+use ohlcv_ports::{Clock, Coverage};
 use ohlcv_tests::fake_binance::Options;
 use ohlcv_tests::http_client;
 use ohlcv_tests::postgres::OwnServer;
@@ -97,4 +98,39 @@ async fn a_database_that_was_away_costs_nothing_but_the_time() {
     assert_eq!(assets["assets"][0]["total_candles"], HALF_DAY.slots_in(since).len(), "{assets}");
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
+}
+
+#[tokio::test]
+async fn where_a_series_stands_is_told_right_after_a_restart_of_the_database() {
+    let mut server = OwnServer::start().await;
+    let db = connect(&server.url()).await.unwrap();
+    ohlcv_migration::up(&db).await.unwrap();
+    let store = SqlStore::new(db, ohlcv_migration::newest());
+    store.record_backfill(asset("BTC"), BackfillState::default(), None).await.unwrap();
+    let heads = async || store.heads(&[asset("BTC")]).await.unwrap();
+    // So many connections that none of the others is of use either.
+    let (first, second, third) = tokio::join!(heads(), heads(), heads());
+    assert_eq!((first.len(), &second, &third), (1, &first, &first));
+    server.stop().await;
+    server.start_again().await;
+    assert_eq!(heads().await, first);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_for_the_question_goes_back_when_nobody_asks() {
+    let server = OwnServer::start().await;
+    let db = connect(&server.url()).await.unwrap();
+    ohlcv_migration::up(&db).await.unwrap();
+    let store = SqlStore::new(db, ohlcv_migration::newest());
+    let asked = Instant::now();
+    while asked.elapsed() < Duration::from_millis(1_500) {
+        store.heads(&[asset("BTC")]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(store.connections().used, 1);
+    }
+    let waiting = Instant::now();
+    while store.connections().used > 0 {
+        assert!(waiting.elapsed() < WAIT_MAX, "{:?}", store.connections());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -2,11 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
-use ohlcv_domain::{Candle, Commit, Grid, Interval, SlotRange, Timestamp};
+use ohlcv_domain::{Asset, Candle, Commit, Grid, Interval, SlotRange, Timestamp};
 use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
-use ohlcv_ports::{CandleStore, StoreError, Take};
+use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
 use ohlcv_tests::database::{Backend, TestDatabase};
 
 async fn store(backend: Backend) -> StoreUnderTest {
@@ -46,6 +47,8 @@ ohlcv_tests::on_each_database!(
     a_database_stays_with_the_settings_it_was_made_with,
     the_columns_are_those_of_the_reference,
     a_candle_that_a_commit_did_not_see_stored_is_replaced,
+    who_asks_where_a_series_stands_again_and_again_hears_of_every_write,
+    a_store_that_was_asked_where_a_series_stands_closes,
 );
 
 async fn processes_that_migrate_at_once_take_turns(backend: Backend) {
@@ -125,6 +128,50 @@ async fn a_candle_that_a_commit_did_not_see_stored_is_replaced(backend: Backend)
     let stored = store.page(asset, asked.time(), Take::Oldest, 4).await.unwrap();
     let closes: Vec<String> = stored.iter().map(|candle| candle.close().to_string()).collect();
     assert_eq!(closes, ["2.00000000", "1.00000000", "2.00000000", "1.00000000"]);
+}
+
+async fn who_asks_where_a_series_stands_again_and_again_hears_of_every_write(backend: Backend) {
+    let database = migrated(backend).await;
+    let [reader, writer] = [open(&database).await, open(&database).await];
+    for turn in 1..=50 {
+        writer.apply(flat(turn)).await.unwrap();
+        let heads = reader.heads(&[btc()]).await.unwrap();
+        assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [turn]);
+        assert_eq!(heads[0].last, Some(slots(turn).start()));
+        assert_eq!(heads[0].changed, Some(slots(turn).time()));
+    }
+}
+
+async fn a_store_that_was_asked_where_a_series_stands_closes(backend: Backend) {
+    let database = migrated(backend).await;
+    let store = open(&database).await;
+    store.heads(&[btc()]).await.unwrap();
+    assert!(store.connections().used <= 1);
+    tokio::time::timeout(Duration::from_secs(5), store.close()).await.unwrap();
+    assert!(matches!(store.heads(&[btc()]).await, Err(StoreError::Unavailable { .. })));
+}
+
+fn btc() -> Asset {
+    "BTC".parse().unwrap()
+}
+
+async fn open(database: &TestDatabase) -> SqlStore {
+    SqlStore::new(database.connect().await, ohlcv_migration::newest())
+}
+
+/// One half-day, so many after the first.
+fn slots(number: u64) -> SlotRange {
+    let grid = Grid::new(Interval::H12);
+    let first: Timestamp = "2024-01-01T00:00:00Z".parse().unwrap();
+    let start = grid.step(first, number.try_into().unwrap());
+    SlotRange::new(grid, start, grid.next(start)).unwrap()
+}
+
+/// Its candle.
+fn flat(number: u64) -> Commit {
+    let slots = slots(number);
+    let candle = Candle::flat(slots.start(), "1".parse().unwrap());
+    Commit::new(btc(), slots, vec![candle], Vec::new(), slots.end()).unwrap()
 }
 
 /// What every PostgreSQL database has, however it came to be.

@@ -12,7 +12,7 @@ use super::SqlStore;
 use super::error::{is_locked, is_pool_timeout, store_error};
 
 /// Connections of one process. More readers than this wait for a free one.
-const CONNECTIONS_MAX: u32 = 10;
+pub(super) const CONNECTIONS_MAX: u32 = 10;
 /// How long a caller waits for a free connection before it is told that the database is busy.
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
 /// A connection that was used within this time is taken to be alive: to ask it first would double the

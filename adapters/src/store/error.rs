@@ -50,6 +50,20 @@ pub(super) fn is_locked(error: &DbErr) -> bool {
     sqlite && primary_code(error.as_ref()) == SQLITE_BUSY
 }
 
+/// Whether the connection is of no more use, or never was.
+pub(super) fn is_gone(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        // Connection trouble, and the ends that an operator or a restart makes.
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default();
+            error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some()
+                && ["08", "57P"].iter().any(|class| code.starts_with(class))
+        }
+        _ => false,
+    }
+}
+
 /// Whether a value is none of its column's type.
 fn is_undecodable(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::ColumnDecode { .. })

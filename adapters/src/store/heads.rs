@@ -1,33 +1,34 @@
 //! Where series stand: the question that every reader waits for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ohlcv_domain::{Asset, Head, TimeRange, Timestamp};
 use sea_orm::sqlx::pool::PoolConnection;
-use sea_orm::sqlx::{AssertSqlSafe, Postgres, Sqlite, query};
+use sea_orm::sqlx::{AssertSqlSafe, Connection as _, Postgres, Sqlite, query};
 use sea_orm::{DatabaseConnection, DbErr, QueryResult, RuntimeErr, sqlx};
 
-use super::connect::TRUSTED_TIME_MAX;
+use super::connect::{CONNECTIONS_MAX, TRUSTED_TIME_MAX};
+use super::error::is_gone;
 use super::values::{Dialect, text, time_from_millis};
 
-/// How long a connection is kept from the pool, which looks after its connections when they come back.
-const KEPT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long one connection is kept from the pool; as long as one of the pool lives.
+const KEPT_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 
-/// Asks where series stand, under load always over the same connection: to give one back to the pool
-/// costs another round trip, with which the pool tests it.
+/// Asks where series stand, as long as that goes on always over the same connection: to give one back to
+/// the pool costs another round trip, with which the pool tests it.
 #[derive(Default)]
 pub(super) struct Heads {
-    kept: Mutex<Slot>,
+    shelf: Arc<Mutex<Shelf>>,
 }
 
+/// The connection between two questions.
 #[derive(Default)]
-enum Slot {
-    #[default]
-    Empty,
-    Kept(Kept),
-    // Nothing is kept any more.
-    Closed,
+struct Shelf {
+    kept: Option<Kept>,
+    // A task will give the connection back when nobody asks any more.
+    watched: bool,
+    closed: bool,
 }
 
 struct Kept {
@@ -50,57 +51,80 @@ impl Heads {
         }
         let mut kept = match self.take() {
             Some(kept) => kept,
-            None => Kept::new(db).await.map_err(refused)?,
+            None => Kept::new(Connection::acquire(db).await.map_err(query_error)?),
         };
-        // After an error the connection goes to the pool, to be tested there.
-        let rows = kept.connection.ask(assets).await.map_err(refused)?;
+        let rows = match kept.connection.ask(assets).await {
+            Err(error) if is_gone(&error) => {
+                // Such as after a restart of the database: then the others are most likely gone as well.
+                kept.connection.end();
+                kept = Kept::new(Connection::acquire_alive(db).await.map_err(query_error)?);
+                kept.connection.ask(assets).await
+            }
+            asked => asked,
+        };
+        let rows = rows.map_err(query_error)?;
         self.put(kept);
         rows.iter().map(head_of).collect()
     }
 
     /// Keeps no connection any more, so that all of them can be closed.
     pub(super) fn close(&self) {
-        *self.lock() = Slot::Closed;
-    }
-
-    /// Whether there is a connection that nobody uses, and the pool does not know that.
-    pub(super) fn is_keeping(&self) -> bool {
-        matches!(*self.lock(), Slot::Kept(_))
+        let mut shelf = lock(&self.shelf);
+        shelf.closed = true;
+        shelf.kept = None;
     }
 
     /// The connection that was kept, if it can be trusted to be alive.
     fn take(&self) -> Option<Kept> {
-        let mut slot = self.lock();
-        match std::mem::take(&mut *slot) {
-            Slot::Kept(kept) if kept.is_fresh() => Some(kept),
-            Slot::Closed => {
-                *slot = Slot::Closed;
-                None
-            }
-            Slot::Kept(_) | Slot::Empty => None,
-        }
+        lock(&self.shelf).kept.take().filter(Kept::is_fresh)
     }
 
     fn put(&self, kept: Kept) {
-        let mut slot = self.lock();
-        if matches!(*slot, Slot::Empty) {
-            *slot = Slot::Kept(Kept { used: Instant::now(), ..kept });
+        let mut shelf = lock(&self.shelf);
+        if shelf.closed || shelf.kept.is_some() {
+            return;
+        }
+        shelf.kept = Some(Kept { used: Instant::now(), ..kept });
+        if !std::mem::replace(&mut shelf.watched, true) {
+            tokio::spawn(give_back_unused(Arc::clone(&self.shelf)));
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+/// Gives the connection back when it was not used for a while. One task at a time.
+async fn give_back_unused(shelf: Arc<Mutex<Shelf>>) {
+    loop {
+        tokio::time::sleep(TRUSTED_TIME_MAX).await;
+        let mut shelf = lock(&shelf);
+        if !shelf.kept.as_ref().is_some_and(Kept::is_fresh) {
+            shelf.kept = None;
+            shelf.watched = false;
+            return;
+        }
+    }
+}
+
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        // Without a runtime a connection cannot go back to its pool.
+        if tokio::runtime::Handle::try_current().is_err() {
+            match self.kept.take().map(|kept| kept.connection) {
+                Some(Connection::Postgres(connection)) => drop(connection.detach()),
+                Some(Connection::Sqlite(connection)) => drop(connection.detach()),
+                None => {}
+            }
+        }
     }
 }
 
 impl Kept {
-    async fn new(db: &DatabaseConnection) -> Result<Self, sqlx::Error> {
-        let connection = match Dialect::of(db) {
-            Dialect::Postgres => Connection::Postgres(db.get_postgres_connection_pool().acquire().await?),
-            Dialect::Sqlite => Connection::Sqlite(db.get_sqlite_connection_pool().acquire().await?),
-        };
+    fn new(connection: Connection) -> Self {
         let now = Instant::now();
-        Ok(Self { connection, since: now, used: now })
+        Self { connection, since: now, used: now }
     }
 
     fn is_fresh(&self) -> bool {
@@ -109,6 +133,40 @@ impl Kept {
 }
 
 impl Connection {
+    async fn acquire(db: &DatabaseConnection) -> Result<Self, sqlx::Error> {
+        Ok(match Dialect::of(db) {
+            Dialect::Postgres => Self::Postgres(db.get_postgres_connection_pool().acquire().await?),
+            Dialect::Sqlite => Self::Sqlite(db.get_sqlite_connection_pool().acquire().await?),
+        })
+    }
+
+    /// One that answers; those that do not are ended.
+    async fn acquire_alive(db: &DatabaseConnection) -> Result<Self, sqlx::Error> {
+        for _ in 0..CONNECTIONS_MAX {
+            let mut connection = Self::acquire(db).await?;
+            if connection.ping().await.is_ok() {
+                return Ok(connection);
+            }
+            connection.end();
+        }
+        Self::acquire(db).await
+    }
+
+    async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => connection.ping().await,
+            Self::Sqlite(connection) => connection.ping().await,
+        }
+    }
+
+    /// Ends it, where the pool would test it first.
+    fn end(self) {
+        match self {
+            Self::Postgres(mut connection) => connection.close_on_drop(),
+            Self::Sqlite(mut connection) => connection.close_on_drop(),
+        }
+    }
+
     async fn ask(&mut self, assets: &[Asset]) -> Result<Vec<QueryResult>, sqlx::Error> {
         let places: Vec<String> = (1..=assets.len()).map(|place| format!("${place}")).collect();
         // Nothing of it was given by anybody.
@@ -131,7 +189,7 @@ impl Connection {
     }
 }
 
-fn refused(error: sqlx::Error) -> DbErr {
+fn query_error(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
@@ -142,13 +200,9 @@ fn head_of(row: &QueryResult) -> Result<Head, DbErr> {
         let millis: Option<i64> = row.try_get_by_index(index)?;
         millis.map(|at| time_from_millis(column, at)).transpose()
     };
-    let changed = match (time("start_ms", 6)?, time("end_ms", 7)?) {
-        (Some(start), Some(end)) => Some(
-            TimeRange::new(start, end)
-                .map_err(|error| DbErr::Type(format!("change {seq} of {asset}: {error}")))?,
-        ),
-        _ => None,
-    };
+    // It saves a look into the log. Where it is none, the look tells whose log is wrong.
+    let changed = time("start_ms", 6)?.zip(time("end_ms", 7)?);
+    let changed = changed.and_then(|(start, end)| TimeRange::new(start, end).ok());
     Ok(Head {
         changed,
         asset: asset.parse().map_err(|error| DbErr::Type(format!("series of {asset}: {error}")))?,

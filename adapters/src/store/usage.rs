@@ -11,7 +11,7 @@ use super::{STATEMENT_TIME_MAX, SqlStore, within};
 pub struct PoolConnections {
     /// Those that nobody uses.
     pub idle: u32,
-    /// Those in use.
+    /// Those in use, or kept for the question that every reader asks.
     pub used: u32,
 }
 
@@ -29,8 +29,7 @@ impl SqlStore {
                 (pool.size(), pool.num_idle())
             }
         };
-        let idle = idle + usize::from(self.heads.is_keeping());
-        // They are read one after the other, so they may not fit together.
+        // The two are read one after the other, so they may not fit together.
         let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
         PoolConnections { idle, used: open - idle }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ohlcv_domain::{Asset, Head};
 use ohlcv_ports::{Coverage, StoreError};
@@ -10,8 +11,10 @@ use tokio::sync::oneshot;
 /// How many assets one question names; what is more waits for the next one.
 const ASSETS_PER_QUESTION_MAX: usize = 100;
 
-/// How often a question waits for one more pass of its thread over whatever there is to do.
+/// How often a question waits for one more pass of its thread over whatever there is to do, and how long
+/// at most.
 const PASSES_MAX: usize = 10;
+const GATHERING_TIME_MAX: Duration = Duration::from_micros(1_000);
 
 /// Tells where a series stands, with one question to the store for all who ask at the same time.
 ///
@@ -85,7 +88,7 @@ impl SharedHeads {
 /// Asks for all who wait, again and again until nobody does: one question at a time, so that each serves
 /// as many as can be. Each ends within the store's own time limit.
 async fn ask(coverage: Arc<dyn Coverage>, queue: Arc<Mutex<Queue>>) {
-    let at_work = AtWork(&queue);
+    let mut at_work = AtWork { queue: &queue, is_done: false };
     loop {
         gather(&queue).await;
         let asked = lock(&queue).take();
@@ -110,11 +113,11 @@ async fn ask(coverage: Arc<dyn Coverage>, queue: Arc<Mutex<Queue>>) {
 /// Lets those join who are about to ask, until a pass brings nobody new: few large questions cost the
 /// database and this process less than many small ones.
 async fn gather(queue: &Mutex<Queue>) {
-    let mut known = 0;
+    let (began, mut known) = (Instant::now(), 0);
     for _ in 0..PASSES_MAX {
         tokio::task::yield_now().await;
         let waiting = lock(queue).waiting.len();
-        if waiting == known {
+        if waiting == known || began.elapsed() > GATHERING_TIME_MAX {
             return;
         }
         known = waiting;
@@ -122,22 +125,26 @@ async fn gather(queue: &Mutex<Queue>) {
 }
 
 /// The task that is at work for those who wait, also if it comes to a bad end.
-struct AtWork<'a>(&'a Mutex<Queue>);
+struct AtWork<'a> {
+    queue: &'a Mutex<Queue>,
+    is_done: bool,
+}
 
 impl AtWork<'_> {
     /// Whether somebody has come meanwhile; if not, the next one begins a new task.
-    fn goes_on(&self) -> bool {
-        let mut queue = lock(self.0);
+    fn goes_on(&mut self) -> bool {
+        let mut queue = lock(self.queue);
         queue.asking = !queue.waiting.is_empty();
+        self.is_done = !queue.asking;
         queue.asking
     }
 }
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if !self.is_done {
             // Nobody else comes to ask for these.
-            let mut queue = lock(self.0);
+            let mut queue = lock(self.queue);
             queue.waiting.clear();
             queue.asking = false;
         }

@@ -102,7 +102,7 @@ impl Edge {
     }
 
     /// The answer that was given before, if it is still the right one. To learn that takes no longer
-    /// than the store's own limit.
+    /// than two questions within the store's own limit: one may be under way.
     async fn again(&self, request: &Request) -> Option<Result<Response, StoreError>> {
         self.kept.repeats.as_ref()?.again(request).await
     }

@@ -199,6 +199,35 @@ fn counted(store: &Arc<MemoryStore>, rows: &Arc<AtomicU64>) -> MockCandleStore {
     mock
 }
 
+#[tokio::test]
+async fn after_one_change_the_log_is_not_read_and_after_more_it_is() {
+    let store = Arc::new(MemoryStore::new());
+    commit(store.as_ref(), 0, &[Some(1); 40], Cause::SourceEmpty).await;
+    let looks = Arc::new(AtomicU64::new(0));
+    let mut mock = MockCandleStore::new();
+    let pages = Arc::clone(&store);
+    mock.expect_page().returning_st(move |asset, range, take, limit| {
+        futures::executor::block_on(pages.page(asset, range, take, limit))
+    });
+    let (changes, seen) = (Arc::clone(&store), Arc::clone(&looks));
+    mock.expect_changes().returning_st(move |asset, seq, limit| {
+        seen.fetch_add(1, Ordering::Relaxed);
+        futures::executor::block_on(changes.changes(asset, seq, limit))
+    });
+    let kept = prepared(source(Arc::new(mock), &store), 1 << 20);
+    let read = async || {
+        looks.store(0, Ordering::Relaxed);
+        let page = kept.page(&query(YEAR), false).await.unwrap();
+        (page.count, looks.load(Ordering::Relaxed))
+    };
+    assert_eq!(read().await, (40, 0));
+    commit(store.as_ref(), 40, &[Some(99)], Cause::Pending).await;
+    assert_eq!(read().await, (41, 0));
+    commit(store.as_ref(), 41, &[Some(98)], Cause::Pending).await;
+    commit(store.as_ref(), 42, &[Some(97)], Cause::Pending).await;
+    assert_eq!(read().await, (43, 1));
+}
+
 const YEAR: Ask =
     Ask { interval: None, start: Some(0), end: Some(SLOTS), limit: 1_000, fill: true, all_fields: false };
 
