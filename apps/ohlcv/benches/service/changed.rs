@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ohlcv_adapters::store::SqlStore;
-use ohlcv_domain::{Grid, Interval, SlotRange, Timestamp};
+use ohlcv_domain::{Asset, Grid, Interval, SlotRange, Timestamp};
 use ohlcv_ports::CandleStore;
 use ohlcv_tests::database::Backend;
 
@@ -28,35 +28,46 @@ pub(crate) async fn measure(options: &Options, backend: Backend, table: &mut Tab
         format!("/api/v1/ohlcv/{}?start={}&end={until}&fill=true&limit=2000", world::ASSET, slots.start(),);
     let mut client = Client::connect(&address, &path).await?;
     client.ask().await?;
-    let (mut revised, mut appended, mut warm) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut revised, mut appended, mut warm, mut elsewhere) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let [own, other] = [world::asset()?, "ELSEWHERE".parse()?];
     let mut next = slots.end();
     for round in 0..u64::try_from(options.rounds)? {
-        let mut took = [Vec::new(), Vec::new(), Vec::new()];
+        let mut took = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
         for change in 0..CHANGES {
-            write(&store, middle, 1 + round * CHANGES + change).await?;
+            write(&store, own, middle, 1 + round * CHANGES + change).await?;
             took[0].push(ask(&mut client).await?);
-            write(&store, next, 0).await?;
-            next = grid.next(next);
+            write(&store, own, next, 0).await?;
             took[1].push(ask(&mut client).await?);
             // Another process may have been told later than this one.
             ask(&mut client).await?;
             took[2].push(ask(&mut client).await?);
+            write(&store, other, next, 0).await?;
+            took[3].push(ask(&mut client).await?);
+            next = grid.next(next);
         }
-        let [first, second, third] = took.map(|took| median(seconds(&took)));
+        let [first, second, third, fourth] = took.map(|took| median(seconds(&took)));
         revised.push(first);
         appended.push(second);
         warm.push(third);
+        elsewhere.push(fourth);
     }
     let name = world::name_of(backend);
-    for (what, took, wanted) in
-        [("a candle was revised", &revised, ""), ("a candle came", &appended, "about 1")]
+    // While something is written the program rests, and a rested one is slower: so also beside a repeated
+    // read after as long a rest.
+    for (repeated, rival) in
+        [(&warm, "a repeated one"), (&elsewhere, "a repeated one after a write elsewhere")]
     {
-        table.row(
-            format!("{name}, two years filled: first read after {what} against a repeated one"),
-            times(ratio(took, &warm)),
-            wanted,
-            format!("{} against {}", millis(median(took.clone())), millis(median(warm.clone()))),
-        );
+        for (what, took, wanted) in
+            [("a candle was revised", &revised, ""), ("a candle came", &appended, "about 1")]
+        {
+            table.row(
+                format!("{name}, two years filled: first read after {what} against {rival}"),
+                times(ratio(took, repeated)),
+                wanted,
+                format!("{} against {}", millis(median(took.clone())), millis(median(repeated.clone()))),
+            );
+        }
     }
     match &options.peer {
         Some(peer) => against(options, peer, name, &revised, table).await,
@@ -97,10 +108,10 @@ async fn against(
     Ok(())
 }
 
-async fn write(store: &SqlStore, open_time: Timestamp, turn: u64) -> anyhow::Result<()> {
+async fn write(store: &SqlStore, asset: Asset, open_time: Timestamp, turn: u64) -> anyhow::Result<()> {
     let grid = Grid::new(Interval::H12);
     let slot = SlotRange::new(grid, open_time, grid.next(open_time))?;
-    store.apply(candles::commit(world::asset()?, slot, vec![candles::candle(open_time, turn)?])?).await?;
+    store.apply(candles::commit(asset, slot, vec![candles::candle(open_time, turn)?])?).await?;
     Ok(())
 }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 use ohlcv_domain::{Asset, Interval, Timestamp};
 use ohlcv_ports::{Clock, StoreError};
 use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError};
-use poem::Response;
-use poem::http::HeaderMap;
+use poem::{Request, Response};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 
@@ -23,6 +22,7 @@ use super::paged::{Paged, Pages, add_link};
 use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded};
 use super::problem::Problem;
 use super::query::{AllFields, Limit, Param, Switch};
+use super::repeats::Learnt;
 
 /// Where candles are served; the asset follows.
 pub(crate) const PATH: &str = "/api/v1/ohlcv";
@@ -122,7 +122,7 @@ impl CandlesApi {
     #[oai(path = "/api/v1/ohlcv/:asset", method = "get", operation_id = "get_candles", tag = "Tag::Candles")]
     async fn candles(
         &self,
-        headers: &HeaderMap,
+        request: &Request,
         /// The name of the asset, in either case: `BTC`, not `BTCUSDT`.
         asset: Path<Param<Asset>>,
         /// How long each candle lasts: any interval that the stored one divides. Coarser candles than the
@@ -164,14 +164,14 @@ impl CandlesApi {
         };
         let all_fields = fields.0.map(|fields| fields.named("fields")).transpose()?.is_some();
         let given = format.0.map(|format| format.named("format")).transpose()?;
-        let negotiated = Negotiated::of(given, headers);
+        let negotiated = Negotiated::of(given, request.headers());
         // Whether a derived row was complete rests on the listing, which may be learnt later.
         let settled = query.interval.is_none()
             && query.as_of.is_some_and(|at| at < self.clock.now().saturating_sub(PAST_AGE_MIN));
         // In boxes, so that the usual answer does not carry the room for the others along.
         match (negotiated.format, query.as_of) {
             (Format::Json, None) => {
-                let page = self.present(&query, all_fields, given).await?;
+                let page = self.present(&query, all_fields, given, request.data()).await?;
                 Ok(InAnyFormat::of(page, negotiated))
             }
             (Format::Json, Some(_)) => {
@@ -201,8 +201,9 @@ impl CandlesApi {
         query: &CandleQuery,
         all_fields: bool,
         format: Option<Format>,
+        learnt: Option<&Learnt>,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
-        let page = match self.prepared.page(query, all_fields).await {
+        let page = match self.prepared.page_of(query, all_fields, learnt.map(|learnt| learnt.0)).await {
             Ok(page) => page,
             // More is read than was asked for: what is wrong there may be no part of the answer.
             Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {

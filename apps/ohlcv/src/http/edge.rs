@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohlcv_ports::StoreError;
 use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::middleware::CatchPanic;
@@ -18,7 +17,7 @@ use super::compression::{Coding, Compression};
 use super::conditional::{known_tags, unless_known};
 use super::cors::CorsOrigins;
 use super::problem::{Problem, render, shortened};
-use super::repeats::Repeats;
+use super::repeats::{Again, Repeats};
 use super::request_id::{self, request_id};
 use super::routes::{Endpoint, Routes};
 use super::visit::Visit;
@@ -103,8 +102,11 @@ impl Edge {
 
     /// The answer that was given before, if it is still the right one. To learn that takes no longer
     /// than two questions within the store's own limit: one may be under way.
-    async fn again(&self, request: &Request) -> Option<Result<Response, StoreError>> {
-        self.kept.repeats.as_ref()?.again(request).await
+    async fn again(&self, request: &Request) -> Again {
+        match &self.kept.repeats {
+            Some(repeats) => repeats.again(request).await,
+            None => Again::Anew(None),
+        }
     }
 
     /// A new answer, within the time that a client is kept waiting.
@@ -170,21 +172,28 @@ impl Edge {
 impl poem::Endpoint for Edge {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let id = request_id(request.headers());
         let asked = self.asked(&request);
         let again = self.again(&request).await;
         let mut response = match again {
             // Nothing is logged of these, and a span costs a good part of what they do.
-            Some(Ok(again)) if asked.told.is_none() => self.sent(asked, again).await,
+            Again::Right(again) if asked.told.is_none() => self.sent(asked, again).await,
             again => {
                 // At the highest level, so that no line about the request lacks it.
                 let name = id.to_str().unwrap_or_default();
                 let span = tracing::error_span!("request", id = %name);
                 let answer = async {
                     let response = match again {
-                        Some(again) => again.unwrap_or_else(|error| Problem::from(error).into_response()),
-                        None => self.anew(request, &asked).await,
+                        Again::Right(again) => again,
+                        Again::Failed(error) => Problem::from(error).into_response(),
+                        Again::Anew(learnt) => {
+                            if let Some(learnt) = learnt {
+                                // So that it is not asked once more.
+                                request.set_data(learnt);
+                            }
+                            self.anew(request, &asked).await
+                        }
                     };
                     self.sent(asked, response).await
                 };

@@ -126,12 +126,24 @@ impl PreparedCandles {
         query: &CandleQuery,
         all_fields: bool,
     ) -> Result<PreparedPage, Unanswered> {
+        self.page_of(query, all_fields, None).await
+    }
+
+    /// The same. Where the series stands is not asked if it was `learnt` after the query came.
+    pub(crate) async fn page_of(
+        &self,
+        query: &CandleQuery,
+        all_fields: bool,
+        learnt: Option<Head>,
+    ) -> Result<PreparedPage, Unanswered> {
         let range = query.range()?;
         let resampling = self.source.resampling(query.interval)?;
         let query = &resampling.map_or(*query, |resampling| query.bounded(resampling));
-        let Some(head) = self.source.head(query.asset).await? else {
-            return Ok(PreparedPage::default());
+        let head = match learnt.filter(|head| head.asset == query.asset) {
+            Some(head) => Some(head),
+            None => self.source.head(query.asset).await?,
         };
+        let Some(head) = head else { return Ok(PreparedPage::default()) };
         let shown = match resampling {
             Some(resampling) => self.source.closed(&head, resampling, None).await?,
             None if query.fill => self.source.fillable(&head, None).await?,

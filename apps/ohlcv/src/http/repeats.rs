@@ -25,6 +25,20 @@ pub(crate) struct Repeatable {
     pub(crate) pieces: Vec<Bytes>,
 }
 
+/// What became of an answer that was given before.
+pub(crate) enum Again {
+    /// It is still the right one.
+    Right(Response),
+    /// There is none that is. Where the series stands, if that was asked.
+    Anew(Option<Learnt>),
+    /// Whether it is, cannot be told now. Asked once more the store would say the same, only later.
+    Failed(StoreError),
+}
+
+/// Where a series stands, asked after the request came that carries it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Learnt(pub(crate) Head);
+
 /// An answer, before anything is added that depends on who asks.
 #[derive(Debug)]
 struct Repeat {
@@ -67,26 +81,27 @@ impl Repeats {
     }
 
     /// The same answer again, if it is still the right one.
-    ///
-    /// # Errors
-    /// [`StoreError`]. Asked once more the store would say the same, only later.
-    pub(crate) async fn again(&self, request: &Request) -> Option<Result<Response, StoreError>> {
+    pub(crate) async fn again(&self, request: &Request) -> Again {
+        let Some(repeat) = self.kept(request) else { return Again::Anew(None) };
+        match self.series.head(repeat.made.head.asset).await {
+            Ok(Some(head)) if head == repeat.made.head => {}
+            Ok(head) => return Again::Anew(head.map(Learnt)),
+            Err(QueryError::Store(error)) => return Again::Failed(error),
+            Err(_) => return Again::Anew(None),
+        }
+        let mut response = Response::builder().body(body_of(repeat.made.pieces.clone()));
+        *response.headers_mut() = repeat.headers.clone();
+        Again::Right(response)
+    }
+
+    /// The answer that was given to the same request.
+    fn kept(&self, request: &Request) -> Option<Arc<Repeat>> {
         if *request.method() != Method::GET {
             return None;
         }
         let repeat = self.answers.get(url(request.uri()))?;
         // What is kept is JSON. Where the URL says so itself, it is only made anew.
-        if Format::accepted(request.headers()) != Format::Json {
-            return None;
-        }
-        match self.series.head(repeat.made.head.asset).await {
-            Ok(head) if head == Some(repeat.made.head) => {}
-            Err(QueryError::Store(error)) => return Some(Err(error)),
-            _ => return None,
-        }
-        let mut response = Response::builder().body(body_of(repeat.made.pieces.clone()));
-        *response.headers_mut() = repeat.headers.clone();
-        Some(Ok(response))
+        (Format::accepted(request.headers()) == Format::Json).then_some(repeat)
     }
 
     /// Keeps an answer, if it can be given again.

@@ -1,5 +1,9 @@
 //! Answers that clients keep: tags, and what is said to who has the answer already.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ohlcv_ports::MockCoverage;
+
 use super::*;
 
 async fn with_tag(client: &Client, url: &str, tag: &str) -> Answer {
@@ -27,6 +31,32 @@ async fn who_has_the_answer_is_sent_none_until_it_changes() {
     assert_eq!(changed.status, StatusCode::OK);
     assert_ne!(changed.header("etag"), Some(tag.as_str()));
     assert_eq!(changed.rows()[3]["close"], "1.00000000");
+}
+
+#[tokio::test]
+async fn each_read_asks_once_where_the_series_stands_also_the_first_one_after_a_change() {
+    let store = example_store().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut coverage = MockCoverage::new();
+    let (real, count) = (Arc::clone(&store), Arc::clone(&asked));
+    coverage.expect_heads().returning(move |assets| {
+        count.fetch_add(1, Ordering::Relaxed);
+        futures::executor::block_on(real.heads(assets))
+    });
+    let parts = parts_of(Arc::clone(&store), CorsOrigins::None);
+    let candles = Arc::<MemoryStore>::clone(&store);
+    let history = Arc::new(MemoryStore::new());
+    let series = ReadSeries::new(candles, Arc::new(coverage), history, Interval::H12, vec![asset("BTC")]);
+    let client = serving(HttpParts { series, ..parts });
+    let url = "/api/v1/ohlcv/BTC?limit=1000";
+    for (times, changed) in [(1, false), (2, false), (3, true), (4, false)] {
+        if changed {
+            write(&store, "BTC", vec![candle(slot(3), ["1", "1", "1", "1", "1"])], slot(4)).await;
+        }
+        let rows = get(&client, url).await.rows();
+        let close = rows.iter().any(|row| row["close"] == "1.00000000");
+        assert_eq!((close, asked.load(Ordering::Relaxed)), (times > 2, times));
+    }
 }
 
 #[tokio::test]
