@@ -49,6 +49,7 @@ ohlcv_tests::on_each_database!(
     a_candle_that_a_commit_did_not_see_stored_is_replaced,
     who_asks_where_a_series_stands_again_and_again_hears_of_every_write,
     a_store_that_was_asked_where_a_series_stands_closes,
+    a_store_closes_while_it_is_asked_where_a_series_stands,
 );
 
 async fn processes_that_migrate_at_once_take_turns(backend: Backend) {
@@ -149,6 +150,26 @@ async fn a_store_that_was_asked_where_a_series_stands_closes(backend: Backend) {
     assert!(store.connections().used <= 1);
     tokio::time::timeout(Duration::from_secs(5), store.close()).await.unwrap();
     assert!(matches!(store.heads(&[btc()]).await, Err(StoreError::Unavailable { .. })));
+}
+
+async fn a_store_closes_while_it_is_asked_where_a_series_stands(backend: Backend) {
+    let database = migrated(backend).await;
+    let store = Arc::new(open(&database).await);
+    let asking = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            loop {
+                match store.heads(&[btc()]).await {
+                    Ok(_) => tokio::task::yield_now().await,
+                    Err(error) => return error,
+                }
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::timeout(Duration::from_secs(5), store.close()).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), asking).await.unwrap().unwrap();
+    assert!(matches!(end, StoreError::Unavailable { .. }), "{end:?}");
 }
 
 fn btc() -> Asset {

@@ -138,6 +138,25 @@ async fn who_comes_a_moment_later_still_joins_a_question_that_was_not_sent() {
     assert_eq!(asked.questions.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+async fn newcomers_without_end_do_not_put_a_question_off() {
+    let mut coverage = MockCoverage::new();
+    coverage.expect_heads().returning(|_| Ok(vec![head(1)]));
+    let reader = reader(Arc::new(coverage));
+    let first = tokio::spawn({
+        let reader = reader.clone();
+        async move { reader.head(btc()).await }
+    });
+    let mut newcomers = tokio::task::JoinSet::new();
+    while !first.is_finished() {
+        assert!(newcomers.len() < 1_000, "it waits for all of them");
+        let reader = reader.clone();
+        newcomers.spawn(async move { reader.head(btc()).await });
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first.await.unwrap().unwrap(), Some(head(1)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_goes_away_takes_the_answer_from_nobody() {
     let (asked, reader) = slow();
