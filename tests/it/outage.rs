@@ -11,6 +11,7 @@ use ohlcv_tests::http_client;
 use ohlcv_tests::postgres::OwnServer;
 use ohlcv_tests::process::Program;
 use ohlcv_tests::service::{Answer, get};
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::market::{HALF_DAY, Market, asset, candles};
@@ -101,18 +102,19 @@ async fn a_database_that_was_away_costs_nothing_but_the_time() {
 }
 
 #[tokio::test]
-async fn where_a_series_stands_is_told_right_after_a_restart_of_the_database() {
-    let mut server = OwnServer::start().await;
-    let db = connect(&server.url()).await.unwrap();
+async fn where_a_series_stands_is_told_right_after_the_database_has_ended_all_connections() {
+    let server = OwnServer::start().await;
+    let [db, operator] = [connect(&server.url()).await.unwrap(), connect(&server.url()).await.unwrap()];
     ohlcv_migration::up(&db).await.unwrap();
     let store = SqlStore::new(db, ohlcv_migration::newest());
     store.record_backfill(asset("BTC"), BackfillState::default(), None).await.unwrap();
     let heads = async || store.heads(&[asset("BTC")]).await.unwrap();
-    // So many connections that none of the others is of use either.
+    // Several connections, so that another one is of no use either.
     let (first, second, third) = tokio::join!(heads(), heads(), heads());
     assert_eq!((first.len(), &second, &third), (1, &first, &first));
-    server.stop().await;
-    server.start_again().await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    operator.execute_unprepared(end).await.unwrap();
     assert_eq!(heads().await, first);
 }
 

@@ -34,7 +34,6 @@ use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, Method, StatusCode};
 use poem::test::TestClient;
 use serde_json::Value;
-
 use tokio_util::sync::CancellationToken;
 
 use super::{CorsOrigins, DATABASE_REQUESTS_MAX, HttpParts, endpoint};
