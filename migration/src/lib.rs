@@ -15,6 +15,7 @@ mod m20261124_000004_request_budget;
 mod m20261124_000005_jobs;
 mod m20261124_000008_history;
 mod m20261129_000009_job_changes;
+mod m20261129_000010_last_change;
 
 #[derive(Debug)]
 struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_jobs::Migration),
             Box::new(m20261124_000008_history::Migration),
             Box::new(m20261129_000009_job_changes::Migration),
+            Box::new(m20261129_000010_last_change::Migration),
         ]
     }
 }

@@ -1,9 +1,10 @@
 //! PostgreSQL is stopped and started while the service reads, writes and works on a job.
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ohlcv_adapters::store::{SqlStore, connect};
+use ohlcv_adapters::store::{PoolConnections, SqlStore, connect};
 use ohlcv_domain::{BackfillState, Interval, TimeRange};
 use ohlcv_ports::{Clock, Coverage};
 use ohlcv_tests::fake_binance::Options;
@@ -109,7 +110,7 @@ async fn where_a_series_stands_is_told_right_after_the_database_has_ended_all_co
     let store = SqlStore::new(db, ohlcv_migration::newest());
     store.record_backfill(asset("BTC"), BackfillState::default(), None).await.unwrap();
     let heads = async || store.heads(&[asset("BTC")]).await.unwrap();
-    // Several connections, so that another one is of no use either.
+    // At once: each has a connection, and one is kept.
     let (first, second, third) = tokio::join!(heads(), heads(), heads());
     assert_eq!((first.len(), &second, &third), (1, &first, &first));
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -119,20 +120,81 @@ async fn where_a_series_stands_is_told_right_after_the_database_has_ended_all_co
 }
 
 #[tokio::test]
-async fn a_connection_that_is_kept_for_the_question_goes_back_when_nobody_asks() {
+async fn a_connection_that_is_kept_for_the_question_is_closed_when_nobody_asks() {
     let server = OwnServer::start().await;
     let db = connect(&server.url()).await.unwrap();
     ohlcv_migration::up(&db).await.unwrap();
     let store = SqlStore::new(db, ohlcv_migration::newest());
-    let asked = Instant::now();
-    while asked.elapsed() < Duration::from_millis(1_500) {
+    let until_used = async |used: u32| {
+        let waiting = Instant::now();
+        while store.connections().used != used {
+            assert!(waiting.elapsed() < WAIT_MAX, "{:?}", store.connections());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // The one that made the schema goes back to the pool.
+    until_used(0).await;
+    for _ in 0..3 {
         store.heads(&[asset("BTC")]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(store.connections().used, 1);
     }
-    let waiting = Instant::now();
-    while store.connections().used > 0 {
-        assert!(waiting.elapsed() < WAIT_MAX, "{:?}", store.connections());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    // Nobody but the task that looks after it waits for anything.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(250)).await;
+    assert_eq!(store.connections().used, 1);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    until_used(0).await;
+}
+
+#[tokio::test]
+async fn each_runtime_that_asks_where_a_series_stands_has_a_connection_of_its_own() {
+    let server = OwnServer::start().await;
+    let db = connect(&server.url()).await.unwrap();
+    ohlcv_migration::up(&db).await.unwrap();
+    let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
+    store.record_backfill(asset("BTC"), BackfillState::default(), None).await.unwrap();
+    let first = store.heads(&[asset("BTC")]).await.unwrap();
+    let elsewhere = std::thread::spawn({
+        let store = Arc::clone(&store);
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { (store.heads(&[asset("BTC")]).await, store.connections().used) })
+        }
+    });
+    let (heads, used) = tokio::task::spawn_blocking(|| elsewhere.join().unwrap()).await.unwrap();
+    assert_eq!(heads.unwrap(), first);
+    assert_eq!(used, 2);
+    // Its runtime is gone by now.
+    tokio::time::timeout(WAIT_MAX, store.close()).await.unwrap();
+    assert_eq!(store.connections().used, 0);
+}
+
+#[tokio::test]
+async fn where_a_series_stands_is_told_also_when_the_database_gives_no_further_connection() {
+    let server = OwnServer::start().await;
+    let owner = connect(&server.url()).await.unwrap();
+    ohlcv_migration::up(&owner).await.unwrap();
+    for statement in [
+        "CREATE ROLE few LOGIN CONNECTION LIMIT 1",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO few",
+    ] {
+        owner.execute_unprepared(statement).await.unwrap();
+    }
+    let mut url = reqwest::Url::parse(&server.url()).unwrap();
+    url.set_username("few").unwrap();
+    // Its pool has the only one.
+    let store = SqlStore::new(connect(url.as_str()).await.unwrap(), ohlcv_migration::newest());
+    let writer = SqlStore::new(owner, ohlcv_migration::newest());
+    writer.record_backfill(asset("BTC"), BackfillState::default(), None).await.unwrap();
+    for _ in 0..3 {
+        let heads = store.heads(&[asset("BTC")]).await.unwrap();
+        assert_eq!(heads.len(), 1);
+        let waiting = Instant::now();
+        // It goes back to the pool.
+        while store.connections() != (PoolConnections { idle: 1, used: 0 }) {
+            assert!(waiting.elapsed() < WAIT_MAX, "{:?}", store.connections());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }

@@ -48,6 +48,7 @@ ohlcv_tests::on_each_database!(
     the_columns_are_those_of_the_reference,
     a_candle_that_a_commit_did_not_see_stored_is_replaced,
     who_asks_where_a_series_stands_again_and_again_hears_of_every_write,
+    a_write_of_a_version_that_does_not_say_what_it_changed_is_not_taken_for_the_one_before,
     a_store_that_was_asked_where_a_series_stands_closes,
     a_store_closes_while_it_is_asked_where_a_series_stands,
 );
@@ -143,11 +144,24 @@ async fn who_asks_where_a_series_stands_again_and_again_hears_of_every_write(bac
     }
 }
 
+async fn a_write_of_a_version_that_does_not_say_what_it_changed_is_not_taken_for_the_one_before(
+    backend: Backend,
+) {
+    let database = migrated(backend).await;
+    let store = open(&database).await;
+    store.apply(flat(1)).await.unwrap();
+    database.execute("UPDATE series SET change_seq = 2").await;
+    let head = store.heads(&[btc()]).await.unwrap()[0];
+    assert_eq!((head.seq, head.changed), (2, None));
+    store.apply(flat(2)).await.unwrap();
+    let head = store.heads(&[btc()]).await.unwrap()[0];
+    assert_eq!((head.seq, head.changed), (3, Some(slots(2).time())));
+}
+
 async fn a_store_that_was_asked_where_a_series_stands_closes(backend: Backend) {
     let database = migrated(backend).await;
     let store = open(&database).await;
     store.heads(&[btc()]).await.unwrap();
-    assert!(store.connections().used <= 1);
     tokio::time::timeout(Duration::from_secs(5), store.close()).await.unwrap();
     assert!(matches!(store.heads(&[btc()]).await, Err(StoreError::Unavailable { .. })));
 }

@@ -16,7 +16,10 @@ ohlcv_tests::on_each_database!(
     a_newer_migration_list_names_what_is_pending_on_a_database_of_the_first_version,
 );
 
-/// A database as the first version left it: later ones have only added tables to what it made.
+/// The columns that later versions have added to them.
+const LATER_COLUMNS: [&str; 3] = ["changed_seq", "changed_start_ms", "changed_end_ms"];
+
+/// A database as the first version left it: later ones have only added to what it made.
 async fn of_the_first_version(backend: Backend, market: &Market) -> TestDatabase {
     let database = TestDatabase::new(backend).await;
     let service = market.service(&database, &[("INITIAL_BACKFILL_DAYS", "95")]).await;
@@ -32,6 +35,9 @@ async fn of_the_first_version(backend: Backend, market: &Market) -> TestDatabase
     let tables = tables.iter().map(|row| row.try_get::<String>("", "name").unwrap());
     for later in tables.filter(|table| !FIRST_TABLES.contains(&table.as_str())) {
         database.execute(&format!("DROP TABLE {later}")).await;
+    }
+    for later in LATER_COLUMNS {
+        database.execute(&format!("ALTER TABLE series DROP COLUMN {later}")).await;
     }
     let names = FIRST.map(|name| format!("'{name}'")).join(", ");
     database.execute(&format!("DELETE FROM seaql_migrations WHERE version NOT IN ({names})")).await;

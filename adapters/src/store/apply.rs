@@ -52,10 +52,12 @@ pub(super) async fn apply(db: &DatabaseConnection, commit: &Commit) -> Result<Ap
     }
 
     let changed = [written.changed, settled.changed].into_iter().flatten().reduce(TimeRange::hull);
-    if let Some(range) = changed {
+    let change = changed.map(|range| {
         after.change_seq += 1;
-        let change = Change { seq: after.change_seq, range, at: commit.observed_at() };
-        series::log_change(&transaction, asset, &change).await?;
+        Change { seq: after.change_seq, range, at: commit.observed_at() }
+    });
+    if let Some(change) = &change {
+        series::log_change(&transaction, asset, change).await?;
     }
     if written.changed.is_some()
         && let Some(newest) = after.summary.last
@@ -63,7 +65,7 @@ pub(super) async fn apply(db: &DatabaseConnection, commit: &Commit) -> Result<Ap
         series::note_fetched(&transaction, asset, newest, commit.observed_at()).await?;
     }
     if after != before {
-        series::update(&transaction, &after).await?;
+        series::update(&transaction, &after, change.as_ref()).await?;
     }
     transaction.commit().await?;
     Ok(written.applied)

@@ -12,12 +12,12 @@ use super::SqlStore;
 use super::error::{is_locked, is_pool_timeout, store_error};
 
 /// Connections of one process. More readers than this wait for a free one.
-pub(super) const CONNECTIONS_MAX: u32 = 10;
+const CONNECTIONS_MAX: u32 = 10;
 /// How long a caller waits for a free connection before it is told that the database is busy.
 const ACQUIRE_TIME_MAX: Duration = Duration::from_secs(5);
 /// A connection that was used within this time is taken to be alive: to ask it first would double the
 /// cost of a small question.
-pub(super) const TRUSTED_TIME_MAX: Duration = Duration::from_secs(1);
+const TRUSTED_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long a SQLite writer waits for the writer of another process; shorter than a stop may take.
 const BUSY_TIME_MAX: Duration = Duration::from_secs(8);
 /// How often, and after which pause, a SQLite file that is locked while it is opened is tried again.
@@ -121,7 +121,7 @@ impl SqlStore {
     /// Closes all connections as soon as nobody uses them; the last one to a SQLite file merges the
     /// write-ahead log into it. Whatever is asked of the store afterwards fails.
     pub async fn close(&self) {
-        self.heads.close();
+        self.heads.close().await;
         // It fails only if there is nothing to close.
         let _ = self.db.close_by_ref().await;
     }

@@ -125,8 +125,13 @@ pub(super) async fn lock(transaction: &impl ConnectionTrait, asset: Asset) -> Re
     series.ok_or_else(|| DbErr::RecordNotFound(format!("series of {asset}, written a moment ago")))
 }
 
-/// Writes what changed in a series, after the row was locked.
-pub(super) async fn update(transaction: &impl ConnectionTrait, series: &Series) -> Result<(), DbErr> {
+/// Writes what is known of a series, after the row was locked, and the change that made it so if there is
+/// one: whoever asks where the series stands is told what changed last.
+pub(super) async fn update(
+    transaction: &impl ConnectionTrait,
+    series: &Series,
+    change: Option<&Change>,
+) -> Result<(), DbErr> {
     let Series { summary, change_seq } = series;
     let time = |at: Option<Timestamp>| Expr::val(at.map(Timestamp::millis));
     let mut update = Query::update();
@@ -142,6 +147,12 @@ pub(super) async fn update(transaction: &impl ConnectionTrait, series: &Series) 
         .value("change_seq", count(*change_seq))
         .value("backfill_reason", summary.backfill.reason.clone())
         .and_where(Expr::col("asset").eq(text(summary.asset)));
+    if let Some(change) = change {
+        update
+            .value("changed_seq", count(change.seq))
+            .value("changed_start_ms", change.range.start().millis())
+            .value("changed_end_ms", change.range.end().millis());
+    }
     transaction.execute(&update).await?;
     Ok(())
 }
@@ -243,7 +254,7 @@ pub(super) async fn record_backfill(
         transaction.execute(&insert).await?;
     }
     series.summary.backfill = state.clone();
-    update(&transaction, &series).await?;
+    update(&transaction, &series, None).await?;
     transaction.commit().await
 }
 

@@ -11,7 +11,7 @@ use super::{STATEMENT_TIME_MAX, SqlStore, within};
 pub struct PoolConnections {
     /// Those that nobody uses.
     pub idle: u32,
-    /// Those in use, or kept for the question that every reader asks.
+    /// Those in use, and those that are kept beside the pool for the question that every reader asks.
     pub used: u32,
 }
 
@@ -31,7 +31,8 @@ impl SqlStore {
         };
         // The two are read one after the other, so they may not fit together.
         let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
-        PoolConnections { idle, used: open - idle }
+        let kept = u32::try_from(self.heads.open()).unwrap_or(u32::MAX);
+        PoolConnections { idle, used: (open - idle).saturating_add(kept) }
     }
 
     /// The size of the whole database in bytes, indexes included; without SQLite's write-ahead log.
