@@ -21,10 +21,12 @@ mod dto;
 mod edge;
 mod formats;
 mod formatted;
+mod fronts;
 mod gaps;
 mod health;
 mod jobs;
 mod no_answer;
+mod on_runtime;
 mod paged;
 mod pieces;
 mod prepared;
@@ -63,6 +65,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::admission::DATABASE_REQUESTS_MAX;
 pub use self::cors::CorsOrigins;
+pub use self::edge::Edge;
 pub use self::server::serve;
 
 pub(crate) use self::assets::AssetsBody;
@@ -75,7 +78,7 @@ use self::assets::AssetsApi;
 use self::candles::CandlesApi;
 use self::compression::Compression;
 use self::dashboard::{Dashboard, WithDashboard};
-use self::edge::{Edge, Gates, Kept};
+use self::edge::{Gates, Kept};
 use self::formatted::Formatted;
 use self::gaps::GapsApi;
 use self::health::{HealthApi, ProbesApi};
@@ -170,9 +173,9 @@ enum Tag {
     Service,
 }
 
-/// The whole API, ready to be served.
+/// The whole API, ready to be served. What it opens and starts belongs to the runtime that this is called in.
 #[must_use]
-pub fn endpoint(parts: HttpParts) -> impl Endpoint<Output = Response> {
+pub fn endpoint(parts: HttpParts) -> Edge {
     let HttpParts {
         series,
         assets,
@@ -260,7 +263,7 @@ pub fn endpoint(parts: HttpParts) -> impl Endpoint<Output = Response> {
     let gates = Gates { access, admission, cors };
     let kept = Kept {
         repeats: Some(Repeats::keeping(series, read_cache_bytes / 4)),
-        compression: Compression::keeping(read_cache_bytes / 4),
+        compression: Arc::new(Compression::keeping(read_cache_bytes / 4)),
     };
     let pages = WithDashboard { dashboard: Dashboard::default(), others: routes };
     Edge::new(pages, known, gates, kept)
@@ -268,10 +271,7 @@ pub fn endpoint(parts: HttpParts) -> impl Endpoint<Output = Response> {
 
 /// What a process without an API has for monitors and orchestrators: `/livez`, `/readyz`, `/metrics`.
 #[must_use]
-pub fn monitoring_endpoint(
-    store: Arc<dyn CandleStore>,
-    metrics: Metrics,
-) -> impl Endpoint<Output = Response> {
+pub fn monitoring_endpoint(store: Arc<dyn CandleStore>, metrics: Metrics) -> Edge {
     let operations = ProbesApi { readiness: Readiness::of(store) };
     let routes = Route::new()
         .at(METRICS_PATH, metrics_page(metrics))
@@ -282,7 +282,7 @@ pub fn monitoring_endpoint(
         admission: Arc::new(Admission::new(DATABASE_REQUESTS_MAX)),
         cors: CorsOrigins::None,
     };
-    let kept = Kept { repeats: None, compression: Compression::keeping(0) };
+    let kept = Kept { repeats: None, compression: Arc::new(Compression::keeping(0)) };
     Edge::new(routes, known, gates, kept)
 }
 

@@ -24,7 +24,6 @@ use ohlcv_usecases::{
     LeaseTerms, ListGaps, ListRevisions, Monitor, MonitorPolicy, PageRoom, ProgressSink, ReportSink, RunJob,
     SubmitJob, VerificationSink, Verify,
 };
-use poem::{Endpoint, Response};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, DATABASE_REQUESTS_MAX, HttpParts};
@@ -258,7 +257,7 @@ impl App {
 
     /// The HTTP API; when `stop` is cancelled, answers that would go on for ever end.
     #[must_use]
-    pub fn endpoint(&self, stop: CancellationToken) -> impl Endpoint<Output = Response> + use<> {
+    pub fn endpoint(&self, stop: CancellationToken) -> http::Edge {
         let settings = &self.settings;
         let tracked = settings.tracked_assets.clone();
         let jobs: Arc<dyn Jobs> = Arc::<SqlStore>::clone(&self.database);
@@ -305,7 +304,7 @@ impl App {
 
     /// Metrics and probes of a process without the API.
     #[must_use]
-    pub fn monitoring_endpoint(&self) -> impl Endpoint<Output = Response> + use<> {
+    pub fn monitoring_endpoint(&self) -> http::Edge {
         http::monitoring_endpoint(Arc::clone(&self.store), self.metrics())
     }
 

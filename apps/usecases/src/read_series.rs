@@ -50,6 +50,12 @@ impl ReadSeries {
         Self { store, history, heads, interval, tracked, deriving: Turns::default() }
     }
 
+    /// The same for readers on a runtime of their own, who then wait for no other thread.
+    #[must_use]
+    pub fn for_runtime(&self) -> Self {
+        Self { heads: self.heads.apart(), ..self.clone() }
+    }
+
     /// The interval of every stored candle.
     #[must_use]
     pub const fn interval(&self) -> Interval {

@@ -62,6 +62,12 @@ impl SharedHeads {
         Self { coverage, queue: Arc::default() }
     }
 
+    /// The same for other readers: those who ask the one share no question with those who ask the other.
+    #[must_use]
+    pub(crate) fn apart(&self) -> Self {
+        Self::of(Arc::clone(&self.coverage))
+    }
+
     /// Where the series of an asset stands; none if nothing was written about it.
     ///
     /// # Errors

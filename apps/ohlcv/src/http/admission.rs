@@ -4,7 +4,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
 
-/// Requests that use the database at once, if nothing else is said. Nine or ten have a connection, the others
+/// Requests that use the database at once, if nothing else is said. Ten have a connection, the others
 /// wait for one; more would wait so long that their clients had better come again.
 pub const DATABASE_REQUESTS_MAX: usize = 128;
 

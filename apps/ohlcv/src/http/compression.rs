@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use super::pieces::sized;
 
 /// Smaller bodies fit a packet or two as they are, in bytes.
-const BODY_BYTES_MIN: u64 = 1024;
+pub(crate) const BODY_BYTES_MIN: u64 = 1024;
 /// Bodies worked on at once; the others wait. Each keeps a core busy for some milliseconds.
 const AT_ONCE_MAX: usize = 4;
 /// Much of what the highest level saves, at a fraction of its time.
@@ -123,7 +123,7 @@ impl Compression {
             response.set_body(body);
             return (response, length);
         };
-        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        vary_by_coding(response.headers_mut());
         let Some(coding) = wanted else {
             response.set_body(body);
             return (response, Some(bytes));
@@ -171,6 +171,14 @@ impl Compression {
                 (Body::from_bytes(plain), bytes, false)
             }
         }
+    }
+}
+
+/// Says, once, that the answer depends on how the client wants it to be coded.
+pub(crate) fn vary_by_coding(headers: &mut HeaderMap) {
+    let name = HeaderValue::from_static("Accept-Encoding");
+    if headers.get_all(header::VARY).into_iter().all(|said| said != name) {
+        headers.append(header::VARY, name);
     }
 }
 

@@ -3,6 +3,8 @@
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Body, Response};
 
+use super::compression::vary_by_coding;
+
 /// The answer without its body if the client says that it has it (RFC 9110, `If-None-Match`).
 pub(crate) fn unless_known(known: &[HeaderValue], mut response: Response) -> Response {
     let Some(tag) = response.headers().get(header::ETAG) else { return response };
@@ -13,7 +15,7 @@ pub(crate) fn unless_known(known: &[HeaderValue], mut response: Response) -> Res
     response.set_body(Body::empty());
     response.headers_mut().remove(header::CONTENT_TYPE);
     // As in the whole answer, which may have come compressed: caches take over what a 304 says.
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    vary_by_coding(response.headers_mut());
     response
 }
 

@@ -10,9 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::cutting::{Cut, OpenConnections};
-use poem::http::uri::Scheme;
-use poem::listener::Acceptor;
-use poem::web::{LocalAddr, RemoteAddr};
+use poem::web::LocalAddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -51,47 +49,48 @@ impl Default for ConnectionLimits {
 /// Lets connections in, as many at once as there is room for.
 pub(crate) struct Connections {
     listener: TcpListener,
-    local: LocalAddr,
     room: Arc<Semaphore>,
-    limits: ConnectionLimits,
     open: OpenConnections,
 }
 
-impl Connections {
-    pub(crate) fn new(
-        listener: TcpListener,
-        limits: ConnectionLimits,
-        open: OpenConnections,
-    ) -> io::Result<Self> {
-        let local = LocalAddr(listener.local_addr()?.into());
-        Ok(Self { listener, local, room: Arc::new(Semaphore::new(limits.at_once)), limits, open })
-    }
+/// A connection that was let in and is with no thread yet.
+pub(crate) struct Accepted {
+    stream: std::net::TcpStream,
+    client: SocketAddr,
+    room: OwnedSemaphorePermit,
 }
 
-impl Acceptor for Connections {
-    type Io = Connection;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        vec![self.local.clone()]
+impl Connections {
+    pub(crate) fn new(listener: TcpListener, at_once: usize) -> Self {
+        Self { listener, room: Arc::new(Semaphore::new(at_once)), open: OpenConnections::default() }
     }
 
-    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
+    /// Those that are open.
+    pub(crate) fn open(&self) -> OpenConnections {
+        self.open.clone()
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<LocalAddr> {
+        Ok(LocalAddr(self.listener.local_addr()?.into()))
+    }
+
+    /// The next one.
+    pub(crate) async fn accept(&mut self) -> io::Result<Accepted> {
         let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, remote) = match self.listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // The server asks again at once, and would do nothing else.
-                tracing::warn!(%error, "cannot let a connection in");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                return Err(error);
+        loop {
+            let accepted = self.listener.accept().await.and_then(|(stream, client)| {
+                // An answer is written whole, so there is nothing to gather. Without it it only comes later.
+                let _ = stream.set_nodelay(true);
+                Ok((stream.into_std()?, client))
+            });
+            match accepted {
+                Ok((stream, client)) => return Ok(Accepted { stream, client, room }),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot let a connection in");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
-        };
-        // An answer is written whole, so there is nothing to gather. Without it it only comes later.
-        let _ = stream.set_nodelay(true);
-        let place =
-            Place { client: remote, cut: self.open.opened(remote), open: self.open.clone(), _room: room };
-        let connection = Connection::new(stream, place, self.limits);
-        Ok((connection, self.local.clone(), RemoteAddr(remote.into()), Scheme::HTTP))
+        }
     }
 }
 
@@ -112,6 +111,7 @@ struct Place {
     cut: Cut,
     open: OpenConnections,
     _room: OwnedSemaphorePermit,
+    _share: Arc<()>,
 }
 
 impl Drop for Place {
@@ -135,6 +135,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// On the runtime that this is called in; `share` is held as long as it is open.
+    pub(crate) fn of(
+        Accepted { stream, client, room }: Accepted,
+        share: Arc<()>,
+        open: OpenConnections,
+        limits: ConnectionLimits,
+    ) -> io::Result<Self> {
+        let stream = TcpStream::from_std(stream)?;
+        let place = Place { client, cut: open.opened(client), open, _room: room, _share: share };
+        Ok(Self::new(stream, place, limits))
+    }
+
+    /// Where it comes from.
+    pub(crate) const fn client(&self) -> SocketAddr {
+        self.place.client
+    }
+
     fn new(stream: TcpStream, place: Place, limits: ConnectionLimits) -> Self {
         let deadline = Instant::now() + limits.idle;
         let alarm = Box::pin(tokio::time::sleep_until(deadline));
@@ -290,8 +307,8 @@ mod tests {
     async fn served(limits: ConnectionLimits, answer: impl Endpoint + 'static) -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let endpoint = Route::new().at("/", answer).boxed();
-        tokio::spawn(serve_within(listener, endpoint, CancellationToken::new(), limits));
+        let endpoint = Arc::new(Route::new().at("/", answer).boxed());
+        tokio::spawn(serve_within(listener, move || Arc::clone(&endpoint), CancellationToken::new(), limits));
         address
     }
 

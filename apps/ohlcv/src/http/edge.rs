@@ -1,13 +1,13 @@
 //! What happens to every request, whatever it asks for.
 
 use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::endpoint::BoxEndpoint;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::middleware::CatchPanic;
-use poem::{Addr, EndpointExt, IntoResponse, Request, Response};
+use poem::{Addr, Endpoint as _, EndpointExt, IntoResponse, Request, Response};
 use tracing::Instrument;
 
 use super::access::Access;
@@ -16,6 +16,7 @@ use super::body::read_body;
 use super::compression::{Coding, Compression};
 use super::conditional::{known_tags, unless_known};
 use super::cors::CorsOrigins;
+use super::on_runtime::OnRuntime;
 use super::problem::{Problem, render, shortened};
 use super::repeats::{Again, Repeats};
 use super::request_id::{self, request_id};
@@ -26,11 +27,17 @@ use super::visit::Visit;
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// The outermost endpoint: it never fails, and all that it answers looks alike.
-pub(crate) struct Edge {
-    inner: BoxEndpoint<'static>,
-    routes: Routes,
+pub struct Edge {
+    inner: OnRuntime,
+    routes: Arc<Routes>,
     gates: Gates,
     kept: Kept,
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge").finish_non_exhaustive()
+    }
 }
 
 /// Answers that are kept in memory.
@@ -38,10 +45,11 @@ pub(crate) struct Kept {
     /// As they were made, if there are any that can be given again.
     pub(crate) repeats: Option<Repeats>,
     /// Compressed.
-    pub(crate) compression: Compression,
+    pub(crate) compression: Arc<Compression>,
 }
 
 /// What a request has to pass.
+#[derive(Clone)]
 pub(crate) struct Gates {
     /// Who may use the protected endpoints.
     pub(crate) access: Arc<Access>,
@@ -76,8 +84,22 @@ impl Edge {
         gates: Gates,
         kept: Kept,
     ) -> Self {
-        let inner = inner.with(CatchPanic::new().with_handler(panicked)).boxed();
-        Self { inner, routes, gates, kept }
+        let inner = OnRuntime::of(inner.with(CatchPanic::new().with_handler(panicked)));
+        Self { inner, routes: Arc::new(routes), gates, kept }
+    }
+
+    /// The same for requests that one thread takes, on a runtime of its own. Answers that were given before
+    /// it gives by itself; new ones are made where this one was made.
+    pub(crate) fn for_thread(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            routes: Arc::clone(&self.routes),
+            gates: self.gates.clone(),
+            kept: Kept {
+                repeats: self.kept.repeats.as_ref().map(Repeats::for_thread),
+                compression: Arc::clone(&self.kept.compression),
+            },
+        }
     }
 
     /// What of a request shapes its answer, whatever it asks for.

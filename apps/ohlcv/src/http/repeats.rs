@@ -6,14 +6,16 @@ use bytes::Bytes;
 use ohlcv_domain::Head;
 use ohlcv_ports::StoreError;
 use ohlcv_usecases::{QueryError, ReadSeries};
-use poem::http::{HeaderMap, Method, StatusCode, Uri};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use poem::{Request, Response};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::compression::{BODY_BYTES_MIN, vary_by_coding};
 use super::formats::Format;
 use super::pieces::body_of;
 use super::prepared::CHUNK_BYTES_TYPICAL;
+use super::request_id;
 
 /// What an answer was made of. A response that carries it can be given again to whoever asks for the
 /// same URL, as long as the head of its series is the same.
@@ -61,8 +63,6 @@ impl Weighter<Box<str>, Arc<Repeat>> for RepeatBytes {
 
 /// What an answer takes besides its body: the index, headers, its place in the cache.
 const OVERHEAD_BYTES: u64 = 512;
-/// How many headers an answer is sent with.
-const HEADERS_USUAL: usize = 12;
 /// The size of a usual answer, with everything.
 const BYTES_TYPICAL: u64 = 4 * 1024;
 
@@ -70,14 +70,19 @@ const BYTES_TYPICAL: u64 = 4 * 1024;
 /// more than to send them.
 pub(crate) struct Repeats {
     series: ReadSeries,
-    answers: Cache<Box<str>, Arc<Repeat>, RepeatBytes>,
+    answers: Arc<Cache<Box<str>, Arc<Repeat>, RepeatBytes>>,
 }
 
 impl Repeats {
     /// Keeps at most so many bytes.
     pub(crate) fn keeping(series: ReadSeries, bytes_max: u64) -> Self {
         let items = usize::try_from(bytes_max / BYTES_TYPICAL).unwrap_or(usize::MAX);
-        Self { series, answers: Cache::with_weighter(items, bytes_max, RepeatBytes) }
+        Self { series, answers: Arc::new(Cache::with_weighter(items, bytes_max, RepeatBytes)) }
+    }
+
+    /// The same answers, for requests that one thread takes.
+    pub(crate) fn for_thread(&self) -> Self {
+        Self { series: self.series.for_runtime(), answers: Arc::clone(&self.answers) }
     }
 
     /// The same answer again, if it is still the right one.
@@ -108,9 +113,13 @@ impl Repeats {
     pub(crate) fn keep(&self, uri: &Uri, response: &mut Response) {
         let made = response.extensions_mut().remove::<Repeatable>();
         if let Some(made) = made.filter(|_| response.status() == StatusCode::OK) {
-            // With room for those that every answer gets.
-            let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
-            headers.extend(response.headers().clone());
+            let mut headers = response.headers().clone();
+            // What every answer gets has its place already: a copy has no room for more.
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(request_id::HEADER, HeaderValue::from_static(""));
+            if made.pieces.iter().map(Bytes::len).sum::<usize>() as u64 >= BODY_BYTES_MIN {
+                vary_by_coding(&mut headers);
+            }
             self.answers.insert(url(uri).into(), Arc::new(Repeat { made, headers }));
         }
     }

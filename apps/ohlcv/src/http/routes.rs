@@ -121,12 +121,13 @@ impl Endpoint {
     }
 
     fn is_at(&self, path: &str) -> bool {
-        // Most of them are ruled out here.
-        if !path.as_bytes().starts_with(&self.path.as_bytes()[..self.fixed]) {
-            return false;
+        let (fixed, variable) = self.path.split_at(self.fixed);
+        if variable.is_empty() {
+            return path == fixed;
         }
-        let mut given = path.split('/');
-        let matches = self.path.split('/').all(|segment| {
+        let Some(given) = path.strip_prefix(fixed) else { return false };
+        let mut given = given.split('/');
+        let matches = variable.split('/').all(|segment| {
             let given = given.next();
             if segment.starts_with('{') {
                 given.is_some_and(|given| !given.is_empty())

@@ -14,7 +14,7 @@ use ohlcv_domain::Asset;
 use ohlcv_ports::{Clock, Jobs};
 use ohlcv_usecases::{FollowSeries, Told};
 use poem::http::StatusCode;
-use poem::web::sse::SSE;
+use poem::web::sse::{Event, SSE};
 use poem::{IntoResponse, Request, Response};
 use poem_openapi::param::Query;
 use poem_openapi::registry::{
@@ -22,8 +22,9 @@ use poem_openapi::registry::{
 };
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, OpenApi};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use self::follower::Follower;
 use self::news::Newsroom;
@@ -39,6 +40,8 @@ use super::query::{ASSETS_MAX, AssetList, Param};
 const FOLLOWERS_MAX: usize = 100;
 /// A comment goes out so often while there is nothing to tell. Less than a connection may rest.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+/// Events that wait until those before them are taken.
+const EVENTS_AHEAD_MAX: usize = 1;
 /// The header in which a client that was cut off tells where it stood.
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 const MEDIA_TYPE: &str = "text/event-stream";
@@ -116,7 +119,11 @@ impl StreamApi {
         let position = self.position(&wanted, with_jobs, after, name).await?;
         let stop = self.stop.clone();
         let follower = Follower::new(Arc::clone(&self.newsroom), position, named, stop, room);
-        Ok(EventStream(SSE::new(stream::unfold(follower, Follower::next)).keep_alive(HEARTBEAT_EVERY)))
+        let (sender, events) = mpsc::channel(EVENTS_AHEAD_MAX);
+        // A task of its own, so that the thread that sends them does nothing else.
+        tokio::spawn(tell(follower, sender).in_current_span());
+        let events = stream::unfold(events, async |mut events| Some((events.recv().await?, events)));
+        Ok(EventStream(SSE::new(events).keep_alive(HEARTBEAT_EVERY)))
     }
 }
 
@@ -174,6 +181,22 @@ impl StreamApi {
             }
         };
         Ok(Position { series, jobs })
+    }
+}
+
+/// Hands on what is new until one of both sides ends.
+async fn tell(mut follower: Follower, sender: mpsc::Sender<Event>) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            next = follower.next() => next,
+        };
+        let Some((event, rest)) = next else { return };
+        follower = rest;
+        if sender.send(event).await.is_err() {
+            return;
+        }
     }
 }
 
