@@ -49,6 +49,7 @@ ohlcv_tests::on_each_database!(
     a_candle_that_a_commit_did_not_see_stored_is_replaced,
     who_asks_where_a_series_stands_again_and_again_hears_of_every_write,
     a_write_of_a_version_that_does_not_say_what_it_changed_is_not_taken_for_the_one_before,
+    a_connection_over_which_a_question_failed_is_not_kept,
     a_store_that_was_asked_where_a_series_stands_closes,
     a_store_closes_while_it_is_asked_where_a_series_stands,
 );
@@ -156,6 +157,23 @@ async fn a_write_of_a_version_that_does_not_say_what_it_changed_is_not_taken_for
     store.apply(flat(2)).await.unwrap();
     let head = store.heads(&[btc()]).await.unwrap()[0];
     assert_eq!((head.seq, head.changed), (3, Some(slots(2).time())));
+}
+
+async fn a_connection_over_which_a_question_failed_is_not_kept(backend: Backend) {
+    let database = migrated(backend).await;
+    let store = open(&database).await;
+    store.apply(flat(1)).await.unwrap();
+    let before = store.heads(&[btc()]).await.unwrap();
+    database.execute("ALTER TABLE series RENAME TO away").await;
+    store.heads(&[btc()]).await.unwrap_err();
+    let asked = tokio::time::Instant::now();
+    // The one that wrote goes back to the pool.
+    while store.connections().used > 0 {
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", store.connections());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    database.execute("ALTER TABLE away RENAME TO series").await;
+    assert_eq!(store.heads(&[btc()]).await.unwrap(), before);
 }
 
 async fn a_store_that_was_asked_where_a_series_stands_closes(backend: Backend) {

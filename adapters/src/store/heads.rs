@@ -70,20 +70,31 @@ impl Heads {
 
     async fn ask(&self, db: &DatabaseConnection, assets: &[Asset]) -> Result<Vec<QueryResult>, sqlx::Error> {
         let own = Handle::current().id();
-        if let Some(mut kept) = self.take(own)? {
-            match kept.connection.ask(assets).await {
+        if let Some(kept) = self.take(own)? {
+            match self.ask_over(kept, own, assets).await {
                 // Such as after a restart of the database.
                 Err(error) if is_gone(&error) => {}
-                asked => {
-                    self.keep(own, kept).await;
-                    return asked;
-                }
+                asked => return asked,
             }
         }
-        let Some(mut kept) = self.connect(db).await else { return over_pool(db, assets).await };
-        let asked = kept.connection.ask(assets).await;
-        self.keep(own, kept).await;
-        asked
+        match self.connect(db).await {
+            Some(kept) => self.ask_over(kept, own, assets).await,
+            None => over_pool(db, assets).await,
+        }
+    }
+
+    /// Asks over a connection and keeps it. One that gave no answer is kept no longer.
+    async fn ask_over(
+        &self,
+        mut kept: Kept,
+        own: runtime::Id,
+        assets: &[Asset],
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        let rows = kept.connection.ask(assets).await?;
+        if let Some(surplus) = self.put(own, kept) {
+            surplus.connection.close().await;
+        }
+        Ok(rows)
     }
 
     /// A new connection; none if the database gives none, as where it has as many as it may have.
@@ -134,13 +145,7 @@ impl Heads {
         Ok(shelf.kept.remove(&own).filter(Kept::is_fresh))
     }
 
-    /// Keeps a connection until the next question, or closes it if it is one too many.
-    async fn keep(&self, own: runtime::Id, kept: Kept) {
-        if let Some(kept) = self.put(own, kept) {
-            kept.connection.close().await;
-        }
-    }
-
+    /// Keeps a connection until the next question; returns it if it is one too many.
     fn put(&self, own: runtime::Id, kept: Kept) -> Option<Kept> {
         let mut shelf = lock(&self.shelf);
         if shelf.closed || shelf.kept.contains_key(&own) {
