@@ -178,7 +178,8 @@ async fn a_worker_that_is_stopped_in_mid_page_hands_its_job_over_and_exits_0(bac
 }
 
 async fn a_job_is_cancelled_while_it_runs_and_its_pages_stay(backend: Backend) {
-    let market = market(&["BTC"], Duration::from_millis(900)).await;
+    // Longer than a worker goes without hearing whether its job was cancelled, so that pages are left.
+    let market = market(&["BTC"], Duration::from_millis(1_500)).await;
     let database = TestDatabase::new(backend).await;
     let (_api, url, _worker) = served(&database, &market, "BTC").await;
     let id = trigger(&url, years()).await;
