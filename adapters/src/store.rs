@@ -72,9 +72,9 @@ impl SqlStore {
             Dialect::Postgres => None,
         };
         Self {
+            heads: Heads::on(&db),
             db,
             schema,
-            heads: Heads::default(),
             scans: tokio::sync::Semaphore::new(SCANS_AT_ONCE_MAX),
             write_turn,
         }

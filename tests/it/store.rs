@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation};
+use futures::FutureExt;
+use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect_to_existing};
 use ohlcv_domain::{Asset, Candle, Commit, Grid, Interval, SlotRange, Timestamp};
 use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
 use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
 use ohlcv_tests::database::{Backend, TestDatabase};
+use sea_orm::sqlx::{self, Connection as _, SqliteConnection};
 
 async fn store(backend: Backend) -> StoreUnderTest {
     let database = TestDatabase::new(backend).await;
@@ -202,6 +204,63 @@ async fn a_store_closes_while_it_is_asked_where_a_series_stands(backend: Backend
     tokio::time::timeout(Duration::from_secs(5), store.close()).await.unwrap();
     let end = tokio::time::timeout(Duration::from_secs(5), asking).await.unwrap().unwrap();
     assert!(matches!(end, StoreError::Unavailable { .. }), "{end:?}");
+}
+
+#[tokio::test]
+async fn on_sqlite_where_a_series_stands_is_told_without_waiting_for_another_thread() {
+    let database = migrated(Backend::Sqlite).await;
+    let store = open(&database).await;
+    // This one opens the file.
+    assert_eq!(store.heads(&[btc()]).await.unwrap(), []);
+    for number in 1..=3 {
+        store.apply(flat(number)).await.unwrap();
+        let heads = store.heads(&[btc()]).now_or_never();
+        assert_eq!(heads.expect("it is at hand").unwrap()[0].seq, number, "and as true as the last commit");
+    }
+}
+
+#[tokio::test]
+async fn on_sqlite_where_a_series_stands_is_told_when_the_file_is_free_again() {
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let db = database.connect().await;
+    ohlcv_migration::up(&db).await.unwrap();
+    db.close().await.unwrap();
+    // Without a write-ahead log whoever writes keeps the others out.
+    let mut alone = SqliteConnection::connect(database.url()).await.unwrap();
+    sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut alone).await.unwrap();
+    alone.close().await.unwrap();
+    let store = SqlStore::new(connect_to_existing(database.url()).await.unwrap(), ohlcv_migration::newest());
+    store.apply(flat(1)).await.unwrap();
+    // Opens the file.
+    let before = store.heads(&[btc()]).await.unwrap();
+    let other = connect_to_existing(database.url()).await.unwrap();
+    let mut writer = other.get_sqlite_connection_pool().acquire().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut *writer).await.unwrap();
+    sqlx::query("UPDATE series SET change_seq = 7").execute(&mut *writer).await.unwrap();
+    assert!(store.heads(&[btc()]).now_or_never().is_none());
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sqlx::query("COMMIT").execute(&mut *writer).await.unwrap();
+    };
+    let asking = async { store.heads(&[btc()]).await.unwrap() };
+    let (heads, ()) = tokio::join!(asking, writing);
+    assert_eq!(heads[0].seq, 7);
+    assert_ne!(heads, before);
+}
+
+#[tokio::test]
+async fn on_sqlite_a_file_opened_in_an_unusual_way_is_asked_over_the_pool() {
+    let database = migrated(Backend::Sqlite).await;
+    let store = open(&database).await;
+    store.apply(flat(1)).await.unwrap();
+    let heads = store.heads(&[btc()]).await.unwrap();
+    store.close().await;
+    let url = database.url().replace("mode=rwc", "mode=ro&immutable=true");
+    let store = SqlStore::new(connect_to_existing(&url).await.unwrap(), ohlcv_migration::newest());
+    for _ in 0..2 {
+        assert_eq!(store.heads(&[btc()]).await.unwrap(), heads);
+    }
+    assert!(store.heads(&[btc()]).now_or_never().is_none());
 }
 
 fn btc() -> Asset {
