@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "what fails here is the test")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect_to_existing};
+use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect, connect_to_existing};
 use ohlcv_domain::{Asset, Candle, Commit, Grid, Interval, SlotRange, Timestamp};
 use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
 use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
@@ -209,7 +209,19 @@ async fn a_store_closes_while_it_is_asked_where_a_series_stands(backend: Backend
 #[tokio::test]
 async fn on_sqlite_where_a_series_stands_is_told_without_waiting_for_another_thread() {
     let database = migrated(Backend::Sqlite).await;
-    let store = open(&database).await;
+    is_told_at_once(&open(&database).await).await;
+}
+
+#[tokio::test]
+async fn on_sqlite_a_file_whose_name_makes_no_url_is_read_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("candles [1]: ^^.db").display());
+    let db = connect(&url).await.unwrap();
+    ohlcv_migration::up(&db).await.unwrap();
+    is_told_at_once(&SqlStore::new(db, ohlcv_migration::newest())).await;
+}
+
+async fn is_told_at_once(store: &SqlStore) {
     // This one opens the file.
     assert_eq!(store.heads(&[btc()]).await.unwrap(), []);
     for number in 1..=3 {
@@ -221,10 +233,7 @@ async fn on_sqlite_where_a_series_stands_is_told_without_waiting_for_another_thr
 
 #[tokio::test]
 async fn on_sqlite_where_a_series_stands_is_told_when_the_file_is_free_again() {
-    let database = TestDatabase::new(Backend::Sqlite).await;
-    let db = database.connect().await;
-    ohlcv_migration::up(&db).await.unwrap();
-    db.close().await.unwrap();
+    let database = migrated(Backend::Sqlite).await;
     // Without a write-ahead log whoever writes keeps the others out.
     let mut alone = SqliteConnection::connect(database.url()).await.unwrap();
     sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut alone).await.unwrap();
@@ -232,12 +241,15 @@ async fn on_sqlite_where_a_series_stands_is_told_when_the_file_is_free_again() {
     let store = SqlStore::new(connect_to_existing(database.url()).await.unwrap(), ohlcv_migration::newest());
     store.apply(flat(1)).await.unwrap();
     // Opens the file.
-    let before = store.heads(&[btc()]).await.unwrap();
+    store.heads(&[btc()]).await.unwrap();
+    assert!(store.heads(&[btc()]).now_or_never().is_some());
     let other = connect_to_existing(database.url()).await.unwrap();
     let mut writer = other.get_sqlite_connection_pool().acquire().await.unwrap();
     sqlx::query("BEGIN EXCLUSIVE").execute(&mut *writer).await.unwrap();
     sqlx::query("UPDATE series SET change_seq = 7").execute(&mut *writer).await.unwrap();
+    let asked = Instant::now();
     assert!(store.heads(&[btc()]).now_or_never().is_none());
+    assert!(asked.elapsed() < Duration::from_secs(1), "the thread waited by itself");
     let writing = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         sqlx::query("COMMIT").execute(&mut *writer).await.unwrap();
@@ -245,7 +257,8 @@ async fn on_sqlite_where_a_series_stands_is_told_when_the_file_is_free_again() {
     let asking = async { store.heads(&[btc()]).await.unwrap() };
     let (heads, ()) = tokio::join!(asking, writing);
     assert_eq!(heads[0].seq, 7);
-    assert_ne!(heads, before);
+    let heads = store.heads(&[btc()]).now_or_never();
+    assert_eq!(heads.expect("it is at hand again").unwrap()[0].seq, 7);
 }
 
 #[tokio::test]
@@ -261,6 +274,23 @@ async fn on_sqlite_a_file_opened_in_an_unusual_way_is_asked_over_the_pool() {
         assert_eq!(store.heads(&[btc()]).await.unwrap(), heads);
     }
     assert!(store.heads(&[btc()]).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn on_sqlite_the_write_ahead_log_is_merged_after_where_a_series_stands_was_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, log] = ["own.db", "own.db-wal"].map(|name| folder.path().join(name));
+    let db = connect(&format!("sqlite://{}?mode=rwc", file.display())).await.unwrap();
+    ohlcv_migration::up(&db).await.unwrap();
+    let store = SqlStore::new(db.clone(), ohlcv_migration::newest());
+    store.apply(flat(1)).await.unwrap();
+    store.heads(&[btc()]).await.unwrap();
+    assert!(log.exists());
+    // As when the pool has closed all that nobody used.
+    db.close().await.unwrap();
+    assert!(log.exists(), "the question has a connection of its own");
+    store.close().await;
+    assert!(!log.exists());
 }
 
 fn btc() -> Asset {
@@ -315,6 +345,8 @@ pub(crate) async fn columns_of_candles(database: &TestDatabase) -> Vec<String> {
 
 async fn migrated(backend: Backend) -> TestDatabase {
     let database = TestDatabase::new(backend).await;
-    ohlcv_migration::up(&database.connect().await).await.unwrap();
+    let db = database.connect().await;
+    ohlcv_migration::up(&db).await.unwrap();
+    db.close().await.unwrap();
     database
 }

@@ -1,37 +1,27 @@
 //! Where series stand: the question that every reader waits for.
 
-mod connections;
-mod readers;
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod postgres;
+mod shelf;
+mod sqlite;
 
 use ohlcv_domain::{Asset, Head, TimeRange, Timestamp};
-use sea_orm::{DatabaseConnection, DbErr, QueryResult, RuntimeErr, sqlx};
+use sea_orm::sqlx::{self, PgConnection};
+use sea_orm::{DatabaseConnection, DbErr, QueryResult, RuntimeErr};
 
-use self::connections::Connections;
-use self::readers::Readers;
+use self::shelf::Shelf;
 use super::values::{Dialect, time_from_millis};
-
-/// How long one connection is kept; as long as one of the pool lives.
-const KEPT_TIME_MAX: Duration = Duration::from_secs(30 * 60);
-/// How long the pool is used when nothing could be opened beside it.
-const REFUSED_PAUSE: Duration = Duration::from_secs(1);
-/// How long, and how often in between, connections in use are waited for when all are closed.
-const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
-const CLOSING_PAUSE: Duration = Duration::from_millis(5);
 
 /// Asks it, beside the pool: that is made for statements which take longer.
 pub(super) enum Heads {
-    Postgres(Connections),
-    Sqlite(Readers),
+    Postgres(Shelf<PgConnection>),
+    Sqlite(Shelf<rusqlite::Connection>),
 }
 
 impl Heads {
     pub(super) fn on(db: &DatabaseConnection) -> Self {
         match Dialect::of(db) {
-            Dialect::Postgres => Self::Postgres(Connections::default()),
-            Dialect::Sqlite => Self::Sqlite(Readers::default()),
+            Dialect::Postgres => Self::Postgres(Shelf::default()),
+            Dialect::Sqlite => Self::Sqlite(Shelf::default()),
         }
     }
 
@@ -42,45 +32,26 @@ impl Heads {
             return Ok(Vec::new());
         }
         match self {
-            Self::Postgres(connections) => connections.heads(db.get_postgres_connection_pool(), assets).await,
-            Self::Sqlite(readers) => readers.heads(db.get_sqlite_connection_pool(), assets).await,
+            Self::Postgres(shelf) => postgres::heads(shelf, db.get_postgres_connection_pool(), assets).await,
+            Self::Sqlite(shelf) => sqlite::heads(shelf, db.get_sqlite_connection_pool(), assets).await,
         }
     }
 
     /// How many connections are open.
     pub(super) fn open(&self) -> usize {
         match self {
-            Self::Postgres(connections) => connections.open(),
-            Self::Sqlite(readers) => readers.open(),
+            Self::Postgres(shelf) => shelf.open(),
+            Self::Sqlite(shelf) => shelf.open(),
         }
     }
 
     /// Closes all connections. Whatever is asked afterwards fails.
     pub(super) async fn close(&self) {
         match self {
-            Self::Postgres(connections) => connections.close().await,
-            Self::Sqlite(readers) => readers.close().await,
+            Self::Postgres(shelf) => shelf.close().await,
+            Self::Sqlite(shelf) => shelf.close().await,
         }
     }
-}
-
-/// As many as there are connections, and one.
-type Open = Arc<()>;
-
-fn count(open: &Open) -> usize {
-    Arc::strong_count(open) - 1
-}
-
-/// Waits until those in use are given back, and so closed.
-async fn all_closed(open: &Open) {
-    let began = Instant::now();
-    while count(open) > 0 && began.elapsed() < CLOSING_TIME_MAX {
-        tokio::time::sleep(CLOSING_PAUSE).await;
-    }
-}
-
-fn lock<T>(shelf: &Mutex<T>) -> MutexGuard<'_, T> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn statement(assets: &[Asset]) -> String {

@@ -1,0 +1,170 @@
+//! Connections that are kept beside the pool, one for each runtime that asks.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sea_orm::{DbErr, sqlx};
+use tokio::runtime::{self, Handle};
+use tokio::time::Instant;
+
+use super::query_error;
+
+/// How long one connection is kept; as long as one of the pool lives.
+const KEPT_TIME_MAX: Duration = Duration::from_secs(30 * 60);
+/// How long one is kept that nobody uses. Networks forget silent ones after some more minutes.
+const UNUSED_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long the pool is used when nothing could be opened beside it.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+/// How long, and how often in between, those in use are waited for when all are closed.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
+const CLOSING_PAUSE: Duration = Duration::from_millis(5);
+
+/// What can be kept.
+pub(in super::super) trait Connection: Send + Sized + 'static {
+    /// Takes leave.
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// Keeps a connection for each runtime between two questions. To give it back to the pool would cost
+/// another round trip, with which the pool tests it; and an answer is to wake the thread that waits for it
+/// and no other one.
+pub(in super::super) struct Shelf<C> {
+    inner: Arc<Mutex<Inner<C>>>,
+    // As many as there are connections, and one.
+    open: Arc<()>,
+}
+
+struct Inner<C> {
+    kept: HashMap<runtime::Id, Kept<C>>,
+    // Of these a task closes the connection when nobody asks any more.
+    watched: HashSet<runtime::Id>,
+    // When nothing could be opened at last.
+    refused: Option<Instant>,
+    closed: bool,
+}
+
+/// A connection that is, or was, on the shelf.
+pub(super) struct Kept<C> {
+    pub(super) connection: C,
+    since: Instant,
+    used: Instant,
+    _place: Place,
+}
+
+/// Leave to open a connection; it is counted from then on.
+pub(super) struct Place {
+    _open: Arc<()>,
+}
+
+impl<C> Default for Shelf<C> {
+    fn default() -> Self {
+        let inner = Inner { kept: HashMap::new(), watched: HashSet::new(), refused: None, closed: false };
+        Self { inner: Arc::new(Mutex::new(inner)), open: Arc::default() }
+    }
+}
+
+impl<C: Connection> Shelf<C> {
+    /// The connection of this runtime. If it has ended meanwhile, the question tells.
+    pub(super) fn take(&self) -> Result<Option<Kept<C>>, DbErr> {
+        let kept = {
+            let mut inner = lock(&self.inner);
+            if inner.closed {
+                return Err(query_error(sqlx::Error::PoolClosed));
+            }
+            inner.kept.remove(&Handle::current().id())
+        };
+        Ok(kept.filter(Kept::is_fresh))
+    }
+
+    /// Leave to open one; none if there was nothing to be had a moment ago.
+    pub(super) fn place(&self) -> Option<Place> {
+        let inner = lock(&self.inner);
+        let refused = inner.refused.is_some_and(|at| at.elapsed() < REFUSED_PAUSE);
+        // Under the lock: whoever closes counts this one.
+        (!inner.closed && !refused).then(|| Place { _open: Arc::clone(&self.open) })
+    }
+
+    /// Notes that nothing was to be had.
+    pub(super) fn refused(&self) {
+        lock(&self.inner).refused = Some(Instant::now());
+    }
+
+    /// Keeps a connection until the next question; closes it if it is one too many.
+    pub(super) async fn put(&self, kept: Kept<C>) {
+        if let Some(surplus) = self.keep(kept) {
+            // In a box, so that the usual question does not carry the room for this along.
+            Box::pin(surplus.connection.close()).await;
+        }
+    }
+
+    fn keep(&self, kept: Kept<C>) -> Option<Kept<C>> {
+        let own = Handle::current().id();
+        let mut inner = lock(&self.inner);
+        if inner.closed || inner.kept.contains_key(&own) {
+            return Some(kept);
+        }
+        inner.kept.insert(own, Kept { used: Instant::now(), ..kept });
+        if inner.watched.insert(own) {
+            tokio::spawn(close_unused(Arc::clone(&self.inner), own));
+        }
+        None
+    }
+
+    /// How many connections are open.
+    pub(super) fn open(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
+    }
+
+    /// Closes all, those in use when they are given back. Whatever is asked afterwards fails.
+    pub(super) async fn close(&self) {
+        let kept = {
+            let mut inner = lock(&self.inner);
+            inner.closed = true;
+            std::mem::take(&mut inner.kept)
+        };
+        for kept in kept.into_values() {
+            kept.connection.close().await;
+        }
+        let began = Instant::now();
+        while self.open() > 0 && began.elapsed() < CLOSING_TIME_MAX {
+            tokio::time::sleep(CLOSING_PAUSE).await;
+        }
+    }
+}
+
+/// Closes the connection of a runtime when it was not used for a while. One task at a time for each.
+async fn close_unused<C: Connection>(inner: Arc<Mutex<Inner<C>>>, own: runtime::Id) {
+    let mut due = Instant::now() + UNUSED_TIME_MAX;
+    let unused = loop {
+        tokio::time::sleep_until(due).await;
+        let mut inner = lock(&inner);
+        match inner.kept.get(&own) {
+            Some(kept) if kept.is_fresh() => due = kept.used + UNUSED_TIME_MAX,
+            _ => {
+                inner.watched.remove(&own);
+                break inner.kept.remove(&own);
+            }
+        }
+    };
+    if let Some(kept) = unused {
+        kept.connection.close().await;
+    }
+}
+
+fn lock<C>(inner: &Mutex<Inner<C>>) -> MutexGuard<'_, Inner<C>> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<C> Kept<C> {
+    /// One that was just opened.
+    pub(super) fn new(connection: C, place: Place) -> Self {
+        let now = Instant::now();
+        Self { connection, since: now, used: now, _place: place }
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.used.elapsed() < UNUSED_TIME_MAX && self.since.elapsed() < KEPT_TIME_MAX
+    }
+}
