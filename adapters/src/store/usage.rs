@@ -11,8 +11,10 @@ use super::{STATEMENT_TIME_MAX, SqlStore, within};
 pub struct PoolConnections {
     /// Those that nobody uses.
     pub idle: u32,
-    /// Those in use, and those that are kept beside the pool for the question that every reader asks.
+    /// Those in use.
     pub used: u32,
+    /// Those kept beside the pool for the question that every reader asks.
+    pub kept: u32,
 }
 
 impl SqlStore {
@@ -32,7 +34,7 @@ impl SqlStore {
         // The two are read one after the other, so they may not fit together.
         let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
         let kept = u32::try_from(self.heads.open()).unwrap_or(u32::MAX);
-        PoolConnections { idle, used: (open - idle).saturating_add(kept) }
+        PoolConnections { idle, used: open - idle, kept }
     }
 
     /// The size of the whole database in bytes, indexes included; without SQLite's write-ahead log.

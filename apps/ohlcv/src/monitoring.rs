@@ -99,7 +99,7 @@ fn describe() {
     describe_gauge!("ohlcv_open_holes", "Holes in the ledger, by cause.");
     describe_gauge!("ohlcv_scheduler_leader", "1 if the scheduler of this process leads, else 0.");
     describe_gauge!("ohlcv_database_up", "1 if the database answered when the metrics were read, else 0.");
-    describe_gauge!("ohlcv_database_connections", "Database connections of this process, idle or used.");
+    describe_gauge!("ohlcv_database_connections", "Database connections of this process, by state.");
     describe_gauge!("ohlcv_database_size_bytes", Unit::Bytes, "Size of the whole database.");
     describe_gauge!("ohlcv_build_info", "1, with the version of this program.");
 }

@@ -143,7 +143,7 @@ fn unusable(setting: &str, error: BinanceConfigError) -> anyhow::Error {
 impl DatabaseUse for SqlStore {
     fn connections(&self) -> Connections {
         let connections = Self::connections(self);
-        Connections { idle: connections.idle, used: connections.used }
+        Connections { idle: connections.idle, used: connections.used, kept: connections.kept }
     }
 
     async fn size_bytes(&self) -> Result<u64, StoreError> {

@@ -25,6 +25,8 @@ pub struct Connections {
     pub idle: u32,
     /// Those in use.
     pub used: u32,
+    /// Those that threads keep for themselves, to ask where series stand.
+    pub kept: u32,
 }
 
 /// What a database takes up.
@@ -66,9 +68,12 @@ impl Metrics {
     /// those read from it stay as they were, and `ohlcv_database_up` is 0.
     pub async fn render(&self) -> String {
         self.read_if_due().await;
-        if let Some(Connections { idle, used }) = self.database.as_ref().map(|known| known.connections()) {
-            metrics::gauge!("ohlcv_database_connections", "state" => "idle").set(idle);
-            metrics::gauge!("ohlcv_database_connections", "state" => "used").set(used);
+        if let Some(Connections { idle, used, kept }) =
+            self.database.as_ref().map(|known| known.connections())
+        {
+            for (state, connections) in [("idle", idle), ("used", used), ("kept", kept)] {
+                metrics::gauge!("ohlcv_database_connections", "state" => state).set(connections);
+            }
         }
         recorder().render()
     }
