@@ -222,7 +222,7 @@ async fn is_told_at_once(store: &SqlStore) {
     for number in 1..=3 {
         store.apply(flat(number)).await.unwrap();
         let heads = store.heads(&[btc()]).now_or_never();
-        assert_eq!(heads.expect("it is at hand").unwrap()[0].seq, number, "and as true as the last commit");
+        assert_eq!(heads.unwrap().unwrap()[0].seq, number, "and as true as the last commit");
     }
 }
 
@@ -253,7 +253,7 @@ async fn on_sqlite_where_a_series_stands_is_told_when_the_file_is_free_again() {
     let (heads, ()) = tokio::join!(asking, writing);
     assert_eq!(heads[0].seq, 7);
     let heads = store.heads(&[btc()]).now_or_never();
-    assert_eq!(heads.expect("it is at hand again").unwrap()[0].seq, 7);
+    assert_eq!(heads.unwrap().unwrap()[0].seq, 7);
 }
 
 #[tokio::test]
