@@ -207,15 +207,6 @@ async fn on_sqlite_where_a_series_stands_is_told_without_waiting_for_another_thr
     is_told_at_once(&open(&database).await).await;
 }
 
-#[tokio::test]
-async fn on_sqlite_a_file_whose_name_makes_no_url_is_read_as_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}?mode=rwc", folder.path().join("candles [1]: ^^.db").display());
-    let db = connect(&url).await.unwrap();
-    ohlcv_migration::up(&db).await.unwrap();
-    is_told_at_once(&SqlStore::new(db, ohlcv_migration::newest())).await;
-}
-
 async fn is_told_at_once(store: &SqlStore) {
     // This one opens the file.
     assert_eq!(store.heads(&[btc()]).await.unwrap(), []);

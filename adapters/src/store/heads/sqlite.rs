@@ -2,7 +2,7 @@
 //!
 //! The connections of the pool have threads of their own; to wake one, and to be woken by it, takes
 //! several times as long as to read a row that is in memory. So this reads past them, and waits for
-//! nobody: where somebody locks the whole file, the pool is asked, which knows how to wait.
+//! no transaction: where somebody locks the whole file, the pool is asked, which knows how to wait.
 
 use std::time::Duration;
 
@@ -92,8 +92,17 @@ async fn over_pool(pool: &SqlitePool, assets: &[Asset]) -> Result<Vec<Head>, DbE
     rows.into_iter().map(|row| Row::read(&QueryResult::from(row))?.head()).collect()
 }
 
-/// Opens the file; none if it is to be opened in an unusual way.
+/// Opens the file; none if it cannot be, or is to be opened in an unusual way.
 fn open(options: &SqliteConnectOptions) -> Option<Reader> {
+    let reader = Reader::open_with_flags(options.get_filename(), flags(options)?).ok()?;
+    reader.busy_timeout(Duration::ZERO).ok()?;
+    reader.pragma_update(None, "query_only", true).ok()?;
+    reader.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Some(reader)
+}
+
+/// How to open it; none if that is unusual.
+fn flags(options: &SqliteConnectOptions) -> Option<OpenFlags> {
     // Of another name, for not every name can be written as a URL.
     let url = options.clone().filename("any").to_url_lossy();
     let is_usual =
@@ -106,12 +115,7 @@ fn open(options: &SqliteConnectOptions) -> Option<Reader> {
         true => OpenFlags::SQLITE_OPEN_READ_ONLY,
         false => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let reader = Reader::open_with_flags(options.get_filename(), flags).ok()?;
-    reader.busy_timeout(Duration::ZERO).ok()?;
-    reader.pragma_update(None, "query_only", true).ok()?;
-    reader.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    Some(reader)
+    Some(flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
 fn ask(reader: &Reader, assets: &[Asset]) -> Asked {
@@ -144,4 +148,30 @@ fn rows(reader: &Reader, assets: &[Asset]) -> rusqlite::Result<Vec<Row>> {
         })
     })?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_opened_as_its_url_says_whatever_its_name() {
+        let [read, write] = [OpenFlags::SQLITE_OPEN_READ_ONLY, OpenFlags::SQLITE_OPEN_READ_WRITE];
+        for (url, wanted) in [
+            ("sqlite://candles.db", Some(write)),
+            ("sqlite://candles.db?mode=rwc", Some(write)),
+            ("sqlite://candles.db?mode=ro", Some(read)),
+            // These make no URL: what stands for the host cannot be one.
+            ("sqlite://candles[1].db", Some(write)),
+            ("sqlite://a:b.db", Some(write)),
+            ("sqlite://candles.db?immutable=true", None),
+            ("sqlite://candles.db?cache=shared", None),
+            ("sqlite://candles.db?vfs=unix-none", None),
+            ("sqlite::memory:", None),
+        ] {
+            let options: SqliteConnectOptions = url.parse().unwrap();
+            let wanted = wanted.map(|flags| flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+            assert_eq!(flags(&options), wanted, "{url}");
+        }
+    }
 }
