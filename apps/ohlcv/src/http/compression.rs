@@ -41,7 +41,8 @@ impl Coding {
 
     /// The coding that the client likes best, if it likes one at least as much as none.
     pub(crate) fn wanted(request: &HeaderMap) -> Option<Self> {
-        let lists = request.get_all(header::ACCEPT_ENCODING).into_iter();
+        let mut lists = request.get_all(header::ACCEPT_ENCODING).into_iter().peekable();
+        lists.peek()?;
         let listed: Vec<(String, u16)> = lists
             .filter_map(|list| list.to_str().ok())
             .flat_map(|list| list.split(','))
@@ -110,45 +111,33 @@ impl Compression {
         Self { made, turns: Semaphore::new(AT_ONCE_MAX) }
     }
 
-    /// The answer, coded as the client likes it best if it is large enough, and its length in bytes. One
-    /// whose length is not known beforehand is sent as it is.
-    pub(crate) async fn coded(
-        &self,
-        mut response: Response,
-        wanted: Option<Coding>,
-    ) -> (Response, Option<u64>) {
+    /// The answer, coded as the client likes it best if it is large enough. One whose length is not known
+    /// beforehand is sent as it is.
+    pub(crate) fn coded(&self, mut response: Response, wanted: Option<Coding>) -> Coded {
         let (body, length) = sized(response.take_body());
         let large = length.filter(|bytes| *bytes >= BODY_BYTES_MIN);
         let Some(bytes) = large.filter(|_| !response.headers().contains_key(header::CONTENT_ENCODING)) else {
             response.set_body(body);
-            return (response, length);
+            return Coded::Done(response, length);
         };
         vary_by_coding(response.headers_mut());
         let Some(coding) = wanted else {
             response.set_body(body);
-            return (response, Some(bytes));
+            return Coded::Done(response, Some(bytes));
         };
         let key = response.headers().get(header::ETAG).map(|tag| (tag.clone(), coding));
-        let (body, bytes, done) = match key.as_ref().and_then(|key| self.made.get(key)) {
-            Some(made) => (Body::from_bytes(made.clone()), made.len() as u64, true),
-            None => Box::pin(self.make(body, bytes, coding, key)).await,
-        };
-        if done {
-            let name = HeaderValue::from_static(coding.name());
-            response.headers_mut().insert(header::CONTENT_ENCODING, name);
+        match key.as_ref().and_then(|key| self.made.get(key)) {
+            Some(made) => {
+                let (response, bytes) = as_coded(response, made, coding);
+                Coded::Done(response, bytes)
+            }
+            None => Coded::ToDo(Work { response, body, coding, key }),
         }
-        response.set_body(body);
-        (response, Some(bytes))
     }
 
-    /// Codes a body; whether that went well.
-    async fn make(
-        &self,
-        body: Body,
-        bytes: u64,
-        coding: Coding,
-        key: Option<(HeaderValue, Coding)>,
-    ) -> (Body, u64, bool) {
+    /// Codes an answer; sends it as it is if that fails.
+    pub(crate) async fn make(&self, work: Work) -> (Response, Option<u64>) {
+        let Work { mut response, body, coding, key } = work;
         // In memory already, so this waits for nothing.
         let plain = body.into_bytes().await.unwrap_or_default();
         // Never closed, so a turn always comes.
@@ -163,15 +152,41 @@ impl Compression {
                 if let Some(key) = key {
                     self.made.insert(key, made.clone());
                 }
-                let length = made.len() as u64;
-                (Body::from_bytes(made), length, true)
+                as_coded(response, made, coding)
             }
             Err(error) => {
                 tracing::error!(%error, coding = coding.name(), "an answer could not be compressed");
-                (Body::from_bytes(plain), bytes, false)
+                let bytes = plain.len() as u64;
+                response.set_body(plain);
+                (response, Some(bytes))
             }
         }
     }
+}
+
+/// What became of an answer that may have to be coded.
+pub(crate) enum Coded {
+    /// It is as it has to be. Its length in bytes, if that is known.
+    Done(Response, Option<u64>),
+    /// It has to be coded first.
+    ToDo(Work),
+}
+
+/// An answer that has to be coded.
+pub(crate) struct Work {
+    response: Response,
+    body: Body,
+    coding: Coding,
+    // What it is kept under.
+    key: Option<(HeaderValue, Coding)>,
+}
+
+/// The answer with the body that was made of its own.
+fn as_coded(mut response: Response, made: Bytes, coding: Coding) -> (Response, Option<u64>) {
+    let bytes = made.len() as u64;
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    response.set_body(made);
+    (response, Some(bytes))
 }
 
 /// Says, once, that the answer depends on how the client wants it to be coded.

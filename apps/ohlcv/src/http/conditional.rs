@@ -7,6 +7,9 @@ use super::compression::vary_by_coding;
 
 /// The answer without its body if the client says that it has it (RFC 9110, `If-None-Match`).
 pub(crate) fn unless_known(known: &[HeaderValue], mut response: Response) -> Response {
+    if known.is_empty() {
+        return response;
+    }
     let Some(tag) = response.headers().get(header::ETAG) else { return response };
     if response.status() != StatusCode::OK || !known.iter().any(|list| names(list, tag)) {
         return response;

@@ -1,6 +1,6 @@
 //! Which web pages of other origins may read the answers.
 
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Request, Response};
 
 /// How long a browser may remember what it was allowed, in seconds.
@@ -27,13 +27,13 @@ pub enum CorsOrigins {
 impl CorsOrigins {
     /// What to say to the page that sent the request, if it may read the answer.
     fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let origin = headers.get(header::ORIGIN)?;
+        let origin = || headers.get(header::ORIGIN);
         match self {
             Self::None => None,
-            Self::List(list) => {
-                list.iter().any(|known| known.as_bytes() == origin.as_bytes()).then(|| origin.clone())
-            }
-            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::List(list) => origin()
+                .filter(|origin| list.iter().any(|known| known.as_bytes() == origin.as_bytes()))
+                .cloned(),
+            Self::Any => origin().map(|_| HeaderValue::from_static("*")),
         }
     }
 
@@ -54,15 +54,16 @@ impl CorsOrigins {
     }
 
     /// The headers that every answer to a request with these headers gets.
-    pub(crate) fn headers(&self, request: &HeaderMap) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    pub(crate) fn headers(&self, request: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
         if matches!(self, Self::List(_)) {
             // Also without an origin: a cache must not give this answer to a page.
-            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+            headers.push((header::VARY, HeaderValue::from_static("Origin")));
         }
         if let Some(origin) = self.allowed(request) {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
+            headers.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin));
+            let exposed = HeaderValue::from_static(EXPOSED_HEADERS);
+            headers.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed));
         }
         headers
     }

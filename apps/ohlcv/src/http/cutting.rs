@@ -5,6 +5,7 @@
 //! a part looks like the whole. So the connection itself is made to fail before.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -80,18 +81,22 @@ pub(crate) struct Cutting<E> {
 impl<E: Endpoint<Output = Response>> Endpoint for Cutting<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
         // HTTP/2 resets the one stream that fails.
         let whole_connection = request.version() < Version::HTTP_2;
         let client = request.remote_addr().clone();
-        let mut response = self.inner.call(request).await?;
-        if let Some(unfinished) = response.extensions_mut().remove::<Unfinished>()
-            && whole_connection
-            && let Some(cut) = self.open.of(&client)
-        {
-            // Fails only if it is known already.
-            let _ = unfinished.0.set(cut);
+        // Passed on at once, so that the request is not carried along here as well.
+        let answer = self.inner.call(request);
+        async move {
+            let mut response = answer.await?;
+            if let Some(unfinished) = response.extensions_mut().remove::<Unfinished>()
+                && whole_connection
+                && let Some(cut) = self.open.of(&client)
+            {
+                // Fails only if it is known already.
+                let _ = unfinished.0.set(cut);
+            }
+            Ok(response)
         }
-        Ok(response)
     }
 }

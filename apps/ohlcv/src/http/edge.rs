@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::middleware::CatchPanic;
 use poem::{Addr, Endpoint as _, EndpointExt, IntoResponse, Request, Response};
 use tracing::Instrument;
@@ -13,7 +14,7 @@ use tracing::Instrument;
 use super::access::Access;
 use super::admission::Admission;
 use super::body::read_body;
-use super::compression::{Coding, Compression};
+use super::compression::{Coded, Coding, Compression};
 use super::conditional::{known_tags, unless_known};
 use super::cors::CorsOrigins;
 use super::on_runtime::OnRuntime;
@@ -63,11 +64,11 @@ pub(crate) struct Gates {
 struct Asked<'a> {
     visit: Visit<'a>,
     endpoint: Option<&'a Endpoint>,
-    cors: HeaderMap,
+    cors: Vec<(HeaderName, HeaderValue)>,
     coding: Option<Coding>,
     known: Vec<HeaderValue>,
     head_only: bool,
-    told: Option<Told>,
+    told: Option<Box<Told>>,
 }
 
 /// What the log says of a request.
@@ -114,15 +115,14 @@ impl Edge {
             known: known_tags(headers),
             head_only: request.method() == Method::HEAD,
             // Put together only where somebody reads it.
-            told: tracing::enabled!(tracing::Level::DEBUG).then(|| Told {
-                method: request.method().clone(),
-                path: shortened(request.uri().path()),
-                client: client(request),
+            told: tracing::enabled!(tracing::Level::DEBUG).then(|| {
+                let (method, path) = (request.method().clone(), shortened(request.uri().path()));
+                Box::new(Told { method, path, client: client(request) })
             }),
         }
     }
 
-    /// The answer that was given before, if it is still the right one. To learn that takes no longer
+    /// The answer that was given before, if it is still the right one or soon can be. That takes little longer
     /// than two questions within the store's own limit: one may be under way.
     async fn again(&self, request: &Request) -> Again {
         match &self.kept.repeats {
@@ -155,15 +155,18 @@ impl Edge {
     }
 
     /// The answer as it is sent to this client, counted and logged.
-    async fn sent(&self, asked: Asked<'_>, mut response: Response) -> Response {
+    async fn sent(&self, asked: &Asked<'_>, mut response: Response) -> Response {
         for (name, value) in &asked.cors {
             // Beside what is said already: an answer may vary by more than its origin.
             response.headers_mut().append(name.clone(), value.clone());
         }
-        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let response = unless_known(&asked.known, response);
-        // A body that it works on is whole in memory, so this waits for nothing but its turn.
-        let (mut response, bytes) = self.kept.compression.coded(response, asked.coding).await;
+        let (mut response, bytes) = match self.kept.compression.coded(response, asked.coding) {
+            Coded::Done(response, bytes) => (response, bytes),
+            // A body that it works on is whole in memory, so this waits for nothing but its turn. In a box,
+            // so that what is coded already does not carry the room for this along.
+            Coded::ToDo(work) => Box::pin(self.kept.compression.make(work)).await,
+        };
         if asked.head_only && response.status() != StatusCode::NOT_MODIFIED {
             drop(response.take_body());
             if let Some(bytes) = bytes {
@@ -172,11 +175,46 @@ impl Edge {
         }
         let status = response.status();
         let took = asked.visit.answered(status);
-        if let Some(Told { method, path, client }) = asked.told {
+        if let Some(Told { method, path, client }) = asked.told.as_deref() {
             let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             let status = status.as_u16();
             tracing::debug!(%method, path, status, duration_ms, bytes, client, "answered");
         }
+        response
+    }
+
+    /// What is answered to a request, whatever it asks for.
+    async fn answer(&self, mut request: Box<Request>) -> Response {
+        let id = request_id(request.headers());
+        let asked = self.asked(&request);
+        let mut response = match self.again(&request).await {
+            // Nothing is logged of these, and a span costs a good part of what they do.
+            Again::Right(again) if asked.told.is_none() => self.sent(&asked, again).await,
+            again => {
+                // At the highest level, so that no line about the request lacks it.
+                let name = id.to_str().unwrap_or_default();
+                let span = tracing::error_span!("request", id = %name);
+                let answer = async {
+                    let mut response = match again {
+                        Again::Right(again) => again,
+                        Again::Failed(error) => Problem::from(error).into_response(),
+                        Again::Anew(learnt) => {
+                            if let Some(learnt) = learnt {
+                                // So that it is not asked once more.
+                                request.set_data(learnt);
+                            }
+                            self.anew(*request, &asked).await
+                        }
+                    };
+                    let safety = HeaderValue::from_static("nosniff");
+                    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, safety);
+                    self.sent(&asked, response).await
+                };
+                // In a box, so that repeated answers do not carry the room for this along.
+                Box::pin(answer.instrument(span)).await
+            }
+        };
+        response.headers_mut().insert(request_id::HEADER, id);
         response
     }
 
@@ -194,37 +232,10 @@ impl Edge {
 impl poem::Endpoint for Edge {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let id = request_id(request.headers());
-        let asked = self.asked(&request);
-        let again = self.again(&request).await;
-        let mut response = match again {
-            // Nothing is logged of these, and a span costs a good part of what they do.
-            Again::Right(again) if asked.told.is_none() => self.sent(asked, again).await,
-            again => {
-                // At the highest level, so that no line about the request lacks it.
-                let name = id.to_str().unwrap_or_default();
-                let span = tracing::error_span!("request", id = %name);
-                let answer = async {
-                    let response = match again {
-                        Again::Right(again) => again,
-                        Again::Failed(error) => Problem::from(error).into_response(),
-                        Again::Anew(learnt) => {
-                            if let Some(learnt) = learnt {
-                                // So that it is not asked once more.
-                                request.set_data(learnt);
-                            }
-                            self.anew(request, &asked).await
-                        }
-                    };
-                    self.sent(asked, response).await
-                };
-                // In a box, so that repeated answers do not carry the room for this along.
-                Box::pin(answer.instrument(span)).await
-            }
-        };
-        response.headers_mut().insert(request_id::HEADER, id);
-        Ok(response)
+    fn call(&self, request: Request) -> impl Future<Output = poem::Result<Response>> + Send {
+        // In a box: each future around this one has room for all that it carries.
+        let request = Box::new(request);
+        async move { Ok(self.answer(request).await) }
     }
 }
 

@@ -30,8 +30,9 @@ pub(crate) struct Routes {
 pub(crate) struct Endpoint {
     /// As in the document: `{…}` stands for one segment.
     path: String,
-    /// The bytes of it before the first `{`.
-    fixed: usize,
+    /// What of it comes before the first `{`, and the rest.
+    fixed: String,
+    variable: String,
     methods: Vec<Method>,
     /// Any, if there is none of ours.
     query_parameters: Option<Vec<String>>,
@@ -110,9 +111,11 @@ impl Routes {
 impl Endpoint {
     /// A page that is read, by anybody.
     fn page(path: &str, query_parameters: Option<Vec<String>>) -> Self {
+        let (fixed, variable) = path.split_at(path.find('{').unwrap_or(path.len()));
         Self {
             path: path.to_owned(),
-            fixed: path.find('{').unwrap_or(path.len()),
+            fixed: fixed.to_owned(),
+            variable: variable.to_owned(),
             methods: vec![Method::GET],
             query_parameters,
             is_protected: false,
@@ -121,13 +124,12 @@ impl Endpoint {
     }
 
     fn is_at(&self, path: &str) -> bool {
-        let (fixed, variable) = self.path.split_at(self.fixed);
-        if variable.is_empty() {
-            return path == fixed;
+        if self.variable.is_empty() {
+            return path == self.fixed;
         }
-        let Some(given) = path.strip_prefix(fixed) else { return false };
+        let Some(given) = path.strip_prefix(&self.fixed) else { return false };
         let mut given = given.split('/');
-        let matches = variable.split('/').all(|segment| {
+        let matches = self.variable.split('/').all(|segment| {
             let given = given.next();
             if segment.starts_with('{') {
                 given.is_some_and(|given| !given.is_empty())
