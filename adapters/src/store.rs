@@ -4,7 +4,6 @@ mod apply;
 mod budget;
 mod connect;
 mod error;
-mod heads;
 mod history;
 mod insert;
 mod installation;
@@ -13,6 +12,7 @@ mod job_rows;
 mod jobs;
 mod leases;
 mod ledger;
+mod quick;
 mod rows;
 mod series;
 mod unverified;
@@ -32,11 +32,14 @@ use ohlcv_ports::{
     CandleStore, Coverage, History, HoleQuery, Leases, Paused, RequestBudget, Reservation, StoreError, Take,
 };
 use sea_orm::{DatabaseConnection, DbErr};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use connect::{connect, connect_to_existing};
 pub use error::store_error;
-use heads::Heads;
 pub use installation::{InstallationError, check_installation, claim_installation};
+use quick::Quick;
+use rows::Page;
 pub use usage::PoolConnections;
 use values::Dialect;
 
@@ -55,8 +58,10 @@ const SCANS_AT_ONCE_MAX: usize = 2;
 /// asset take turns, also between processes; readers wait for nobody.
 pub struct SqlStore {
     db: DatabaseConnection,
+    // Where its pool belongs: what that opens ends with the runtime that it was opened in.
+    home: Option<Handle>,
     schema: String,
-    heads: Heads,
+    quick: Quick,
     // Scans of many assets at once would leave readers no connection.
     scans: tokio::sync::Semaphore,
     // SQLite has one writer at a time; waiting here is fair, waiting in the database is not.
@@ -64,7 +69,8 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// The store in `db`, which has to be at the migration `schema` to be ready.
+    /// The store in `db`, which has to be at the migration `schema` to be ready. Its pool belongs to the
+    /// runtime that this is called in.
     #[must_use]
     pub fn new(db: DatabaseConnection, schema: String) -> Self {
         let write_turn = match Dialect::of(&db) {
@@ -72,12 +78,24 @@ impl SqlStore {
             Dialect::Postgres => None,
         };
         Self {
-            heads: Heads::on(&db),
+            quick: Quick::on(&db),
             db,
+            home: Handle::try_current().ok(),
             schema,
             scans: tokio::sync::Semaphore::new(SCANS_AT_ONCE_MAX),
             write_turn,
         }
+    }
+
+    /// Does what is done over the pool, on the runtime that it belongs to.
+    async fn at_home<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+    ) -> Result<T, DbErr> {
+        let home = self.home.as_ref().filter(|home| home.id() != Handle::current().id());
+        let Some(home) = home else { return work.await };
+        let done = AbortOnDropHandle::new(home.spawn(work)).await;
+        done.unwrap_or_else(|error| Err(DbErr::Custom(format!("the question was given up: {error}"))))
     }
 
     /// The turn to write, where there is one writer at a time.
@@ -112,7 +130,18 @@ impl CandleStore for SqlStore {
         take: Take,
         limit: u64,
     ) -> Result<Vec<Candle>, StoreError> {
-        within(STATEMENT_TIME_MAX, rows::page(&self.db, asset, range, take, limit)).await
+        let page = Page { asset, range, take, limit };
+        within(STATEMENT_TIME_MAX, async {
+            match self.quick.candles(&page).await? {
+                Some(candles) => Ok(candles),
+                // In a box, so that a quick answer does not carry the room for this along.
+                None => {
+                    let db = self.db.clone();
+                    Box::pin(self.at_home(async move { rows::page(&db, &page).await })).await
+                }
+            }
+        })
+        .await
     }
 
     async fn breaks(
@@ -146,7 +175,16 @@ impl Coverage for SqlStore {
     }
 
     async fn heads(&self, assets: &[Asset]) -> Result<Vec<Head>, StoreError> {
-        within(HEADS_TIME_MAX, self.heads.of(&self.db, assets)).await
+        within(HEADS_TIME_MAX, async {
+            match self.quick.heads(&self.db, assets).await? {
+                Some(heads) => Ok(heads),
+                None => {
+                    let (db, assets) = (self.db.clone(), assets.to_vec());
+                    Box::pin(self.at_home(async move { quick::heads_over_pool(&db, &assets).await })).await
+                }
+            }
+        })
+        .await
     }
 
     async fn holes(&self, asset: Asset, wanted: HoleQuery) -> Result<Vec<Hole>, StoreError> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use ohlcv_adapters::store::{InstallationError, SqlStore, claim_installation, connect, connect_to_existing};
-use ohlcv_domain::{Asset, Candle, Commit, Grid, Interval, SlotRange, Timestamp};
+use ohlcv_domain::{Asset, Candle, Commit, Grid, Interval, SlotRange, TimeRange, Timestamp};
 use ohlcv_ports::testing::candle_store_contract::StoreUnderTest;
 use ohlcv_ports::{CandleStore, Coverage, StoreError, Take};
 use ohlcv_tests::database::{Backend, TestDatabase};
@@ -17,6 +17,8 @@ async fn store(backend: Backend) -> StoreUnderTest {
     let db = database.connect().await;
     ohlcv_migration::up(&db).await.unwrap();
     let store = Arc::new(SqlStore::new(db, ohlcv_migration::newest()));
+    // Opens what a few candles are read over; the others are read over the pool.
+    store.heads(&[btc()]).await.unwrap();
     let shared = || Arc::<SqlStore>::clone(&store);
     StoreUnderTest { candles: shared(), coverage: shared(), history: shared(), marks: Arc::new(database) }
 }
@@ -54,6 +56,8 @@ ohlcv_tests::on_each_database!(
     a_connection_over_which_a_question_failed_is_not_kept,
     a_store_that_was_asked_where_a_series_stands_closes,
     a_store_closes_while_it_is_asked_where_a_series_stands,
+    a_few_candles_are_read_beside_the_pool,
+    what_is_read_from_another_runtime_leaves_nothing_there,
 );
 
 async fn processes_that_migrate_at_once_take_turns(backend: Backend) {
@@ -199,6 +203,76 @@ async fn a_store_closes_while_it_is_asked_where_a_series_stands(backend: Backend
     tokio::time::timeout(Duration::from_secs(5), store.close()).await.unwrap();
     let end = tokio::time::timeout(Duration::from_secs(5), asking).await.unwrap().unwrap();
     assert!(matches!(end, StoreError::Unavailable { .. }), "{end:?}");
+}
+
+async fn a_few_candles_are_read_beside_the_pool(backend: Backend) {
+    let database = migrated(backend).await;
+    let db = database.connect().await;
+    let store = SqlStore::new(db.clone(), ohlcv_migration::newest());
+    store.apply(flat(1)).await.unwrap();
+    store.apply(flat(2)).await.unwrap();
+    store.heads(&[btc()]).await.unwrap();
+    // From now on the pool gives no connection.
+    db.close().await.unwrap();
+    for (take, number) in [(Take::Oldest, 1), (Take::Newest, 2)] {
+        let few = store.page(btc(), TimeRange::ALL, take, 1).await.unwrap();
+        assert_eq!(few, flat(number).candles());
+    }
+    assert_eq!(store.page(btc(), slots(2).time(), Take::Oldest, 100).await.unwrap(), flat(2).candles());
+    let many = store.page(btc(), TimeRange::ALL, Take::Oldest, 1_000).await.unwrap_err();
+    assert!(matches!(many, StoreError::Unavailable { .. }), "{many:?}");
+}
+
+async fn what_is_read_from_another_runtime_leaves_nothing_there(backend: Backend) {
+    let database = migrated(backend).await;
+    let db = database.connect().await;
+    let store = Arc::new(SqlStore::new(db.clone(), ohlcv_migration::newest()));
+    store.apply(flat(1)).await.unwrap();
+    // The pool has to open another connection.
+    let (mut on_sqlite, mut on_postgres) = (None, None);
+    match backend {
+        Backend::Sqlite => on_sqlite = Some(db.get_sqlite_connection_pool().acquire().await.unwrap()),
+        Backend::Postgres => on_postgres = Some(db.get_postgres_connection_pool().acquire().await.unwrap()),
+    }
+    let asking = Arc::clone(&store);
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let read = asking.page(btc(), TimeRange::ALL, Take::Oldest, 1_000).await.unwrap();
+            let given_back = async {
+                while asking.connections().idle == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(5), given_back).await.unwrap();
+            read
+        })
+    });
+    let read = tokio::task::spawn_blocking(|| elsewhere.join().unwrap()).await.unwrap();
+    assert_eq!(read, flat(1).candles());
+    // That runtime has ended, and with it what belonged to it.
+    let again = store.page(btc(), TimeRange::ALL, Take::Oldest, 1_000).await.unwrap();
+    assert_eq!(again, read);
+    drop((on_sqlite.take(), on_postgres.take()));
+}
+
+#[tokio::test]
+async fn on_sqlite_what_is_wrong_with_one_of_a_few_candles_is_told() {
+    let database = migrated(Backend::Sqlite).await;
+    let db = database.connect().await;
+    let store = SqlStore::new(db.clone(), ohlcv_migration::newest());
+    store.apply(flat(1)).await.unwrap();
+    store.heads(&[btc()]).await.unwrap();
+    for (column, value) in [("open", "'dear'"), ("volume", "-1"), ("high", "'0.5'")] {
+        let pool = db.get_sqlite_connection_pool();
+        let before = "UPDATE spot_ohlcv SET open = '1', high = '1', volume = '1'";
+        sqlx::query(before).execute(pool).await.unwrap();
+        assert_eq!(store.page(btc(), TimeRange::ALL, Take::Oldest, 1).await.unwrap().len(), 1);
+        let update = format!("UPDATE spot_ohlcv SET {column} = {value}");
+        sqlx::query(sqlx::AssertSqlSafe(update)).execute(pool).await.unwrap();
+        let error = store.page(btc(), TimeRange::ALL, Take::Oldest, 1).await.unwrap_err();
+        assert!(matches!(&error, StoreError::Corrupt { .. }), "{column}: {error:?}");
+    }
 }
 
 #[tokio::test]

@@ -85,7 +85,8 @@ async fn write_candles(transaction: &DatabaseTransaction, commit: &Commit) -> Re
     let asset = commit.asset();
     let range = slot(commit.asked(), first.open_time()).hull(slot(commit.asked(), last.open_time()));
     let slots = commit.asked().len();
-    let stored = rows::page(transaction, asset, range, Take::Oldest, slots).await?;
+    let page = rows::Page { asset, range, take: Take::Oldest, limit: slots };
+    let stored = rows::page(transaction, &page).await?;
 
     // Both ascend, so one look at each is enough.
     let mut stored = stored.into_iter().peekable();

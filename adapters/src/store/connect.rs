@@ -121,7 +121,7 @@ impl SqlStore {
     /// Closes all connections as soon as nobody uses them; the last one to a SQLite file merges the
     /// write-ahead log into it. Whatever is asked of the store afterwards fails.
     pub async fn close(&self) {
-        self.heads.close().await;
+        self.quick.close().await;
         // It fails only if there is nothing to close.
         let _ = self.db.close_by_ref().await;
     }

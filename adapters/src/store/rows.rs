@@ -62,26 +62,55 @@ fn select_in(dialect: Dialect, asset: Asset, range: TimeRange) -> SelectStatemen
     select
 }
 
-/// At most `limit` candles, ascending, from either end of the range.
-pub(super) async fn page(
-    db: &impl ConnectionTrait,
-    asset: Asset,
-    range: TimeRange,
-    take: Take,
-    limit: u64,
-) -> Result<Vec<Candle>, DbErr> {
-    let mut select = select_in(Dialect::of(db), asset, range);
-    let order = match take {
-        Take::Oldest => Order::Asc,
-        Take::Newest => Order::Desc,
-    };
-    select.columns(COLUMNS.into_iter().skip(1)).order_by("timestamp", order).limit(limit);
-    let rows = db.query_all(&select).await?;
-    let mut candles = rows.iter().map(candle_of).collect::<Result<Vec<_>, _>>()?;
-    if take == Take::Newest {
-        candles.reverse();
+/// At most `limit` candles from either end of a range.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    pub(super) asset: Asset,
+    pub(super) range: TimeRange,
+    pub(super) take: Take,
+    pub(super) limit: u64,
+}
+
+impl Page {
+    /// What asks for it. The asset, the start, the end and the limit are bound, in this order.
+    pub(super) fn statement(&self) -> String {
+        let columns = COLUMNS[1..].join(", ");
+        let order = match self.take {
+            Take::Oldest => "ASC",
+            Take::Newest => "DESC",
+        };
+        format!(
+            "SELECT {columns} FROM {TABLE} WHERE asset = $1 AND timestamp >= $2 AND timestamp < $3
+            ORDER BY timestamp {order} LIMIT $4"
+        )
     }
-    Ok(candles)
+
+    /// The limit, as it is bound.
+    pub(super) fn rows_max(&self) -> i64 {
+        i64::try_from(self.limit).unwrap_or(i64::MAX)
+    }
+
+    /// Candles in the order of the statement, ascending.
+    pub(super) fn ascending(&self, mut candles: Vec<Candle>) -> Vec<Candle> {
+        if self.take == Take::Newest {
+            candles.reverse();
+        }
+        candles
+    }
+}
+
+/// The candles of a page, ascending.
+pub(super) async fn page(db: &impl ConnectionTrait, page: &Page) -> Result<Vec<Candle>, DbErr> {
+    let dialect = Dialect::of(db);
+    let values: [Value; 4] = [
+        text(page.asset).into(),
+        dialect.time(page.range.start()),
+        dialect.time(page.range.end()),
+        page.rows_max().into(),
+    ];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), page.statement(), values);
+    let rows = db.query_all_raw(statement).await?;
+    Ok(page.ascending(rows.iter().map(candle_of).collect::<Result<_, _>>()?))
 }
 
 /// The open times of a range, ascending.

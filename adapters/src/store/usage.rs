@@ -33,7 +33,7 @@ impl SqlStore {
         };
         // The two are read one after the other, so they may not fit together.
         let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
-        let kept = u32::try_from(self.heads.open()).unwrap_or(u32::MAX);
+        let kept = u32::try_from(self.quick.open()).unwrap_or(u32::MAX);
         PoolConnections { idle, used: open - idle, kept }
     }
 

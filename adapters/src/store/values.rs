@@ -5,12 +5,14 @@ mod numeric;
 use std::time::Duration;
 
 use bigdecimal::BigDecimal;
-use ohlcv_domain::{Asset, Decimal, Timestamp};
+use ohlcv_domain::{Asset, Decimal, DecimalError, Timestamp};
+use rusqlite::ToSql;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use sea_orm::sea_query::Value;
 use sea_orm::sqlx::postgres::PgValueFormat;
 use sea_orm::sqlx::types::Type;
 use sea_orm::sqlx::types::chrono::{DateTime, Utc};
-use sea_orm::sqlx::{Postgres, Row, ValueRef};
+use sea_orm::sqlx::{Postgres, Row, ValueRef as _};
 use sea_orm::{ColIdx, ConnectionTrait, DbBackend, DbErr, QueryResult, TryGetError, TryGetable};
 
 /// The two databases.
@@ -103,6 +105,19 @@ impl TryGetable for StoredTime {
     }
 }
 
+// As a reader of a SQLite file gets it, past the driver.
+impl FromSql for StoredTime {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Timestamp::from_millis(value.as_i64()?).map(Self).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
+
+impl ToSql for StoredTime {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.millis().into())
+    }
+}
+
 /// PostgreSQL counts microseconds from 2000 on. What is finer than a millisecond is cut off.
 fn millis_since_1970(bytes: &[u8]) -> Option<i64> {
     const MILLIS_UNTIL_2000: i64 = 946_684_800_000;
@@ -136,6 +151,12 @@ impl<const WHOLE: u32> TryGetable for StoredDecimal<WHOLE> {
         let number = BigDecimal::try_get_by(row, column)?;
         let exact = Decimal::try_from(&number).map(Self);
         exact.map_err(|error| impossible(row, column, &format_args!("{number}: {error}")))
+    }
+}
+
+impl<const WHOLE: u32> FromSql for StoredDecimal<WHOLE> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map(Self).map_err(|error: DecimalError| FromSqlError::Other(error.into()))
     }
 }
 

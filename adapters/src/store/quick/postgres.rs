@@ -1,10 +1,11 @@
-//! The question on PostgreSQL.
+//! The questions on PostgreSQL.
 
-use ohlcv_domain::{Asset, Head};
+use ohlcv_domain::{Asset, Candle, Head};
 use sea_orm::sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, query};
 use sea_orm::{DbErr, QueryResult, sqlx};
 
 use super::super::error::is_gone;
+use super::super::rows::{Page, candle_of};
 use super::super::values::text;
 use super::shelf::{Connection, Kept, Shelf};
 use super::{Row, query_error, statement};
@@ -20,31 +21,33 @@ pub(super) async fn heads(
     shelf: &Shelf<PgConnection>,
     pool: &PgPool,
     assets: &[Asset],
-) -> Result<Vec<Head>, DbErr> {
+) -> Result<Option<Vec<Head>>, DbErr> {
     if let Some(kept) = shelf.take()?
         && let Some(heads) = ask_over(shelf, kept, assets).await?
     {
-        return Ok(heads);
+        return Ok(Some(heads));
     }
     // There is none, or it ended, such as with a restart of the database. In a box, so that the usual
     // question does not carry the room for this along.
     Box::pin(anew(shelf, pool, assets)).await
 }
 
-/// Asks over a new connection, or one of the pool.
-async fn anew(shelf: &Shelf<PgConnection>, pool: &PgPool, assets: &[Asset]) -> Result<Vec<Head>, DbErr> {
-    if let Some(place) = shelf.place() {
-        if let Ok(connection) = PgConnection::connect_with(&pool.connect_options()).await
-            && let Some(heads) = ask_over(shelf, Kept::new(connection, place), assets).await?
-        {
-            return Ok(heads);
-        }
-        // Such as where there are as many connections as there may be.
-        shelf.refused();
+/// Asks over a new connection; none if there is none to be had.
+async fn anew(
+    shelf: &Shelf<PgConnection>,
+    pool: &PgPool,
+    assets: &[Asset],
+) -> Result<Option<Vec<Head>>, DbErr> {
+    let Some(place) = shelf.place() else { return Ok(None) };
+    if let Ok(connection) = PgConnection::connect_with(&pool.connect_options()).await
+        && let Some(heads) = ask_over(shelf, Kept::new(connection, place), assets).await?
+    {
+        return Ok(Some(heads));
     }
-    // If there is more to it than that, the pool will tell.
-    let mut connection = pool.acquire().await.map_err(query_error)?;
-    ask(&mut connection, assets).await.map_err(query_error)?.iter().map(read).collect()
+    // Such as where there are as many connections as there may be. If there is more to it than that, the
+    // pool will tell.
+    shelf.refused();
+    Ok(None)
 }
 
 /// Asks over a connection and keeps it; none if it is of no use any more. One that gave no answer is
@@ -68,6 +71,25 @@ async fn ask(connection: &mut PgConnection, assets: &[Asset]) -> Result<Vec<Quer
     let question = query(AssertSqlSafe(statement(assets)));
     let question = assets.iter().fold(question, |question, asset| question.bind(text(*asset)));
     Ok(question.fetch_all(connection).await?.into_iter().map(QueryResult::from).collect())
+}
+
+/// A few candles over the connection that is kept; none if there is none, or it has ended.
+pub(super) async fn candles(shelf: &Shelf<PgConnection>, page: &Page) -> Result<Option<Vec<Candle>>, DbErr> {
+    let Some(mut kept) = shelf.take()? else { return Ok(None) };
+    // Nothing of it was given by anybody.
+    let question = query(AssertSqlSafe(page.statement()))
+        .bind(text(page.asset))
+        .bind(page.range.start().to_datetime())
+        .bind(page.range.end().to_datetime())
+        .bind(page.rows_max());
+    let rows = match question.fetch_all(&mut kept.connection).await {
+        Ok(rows) => rows,
+        Err(error) if is_gone(&error) => return Ok(None),
+        Err(error) => return Err(query_error(error)),
+    };
+    shelf.put(kept).await;
+    let candles = rows.into_iter().map(|row| candle_of(&QueryResult::from(row)));
+    Ok(Some(page.ascending(candles.collect::<Result<_, _>>()?)))
 }
 
 fn read(row: &QueryResult) -> Result<Head, DbErr> {

@@ -1,4 +1,4 @@
-//! The question on SQLite: put to the file by the thread that has it.
+//! The questions on SQLite: put to the file by the thread that has them.
 //!
 //! The connections of the pool have threads of their own; to wake one, and to be woken by it, takes
 //! several times as long as to read a row that is in memory. So this reads past them, and waits for
@@ -6,18 +6,20 @@
 
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Head};
+use ohlcv_domain::{Asset, Candle, Head, Ohlc, TradeDetails, Volume};
+use rusqlite::types::Type;
 use rusqlite::{Connection as Reader, ErrorCode, OpenFlags};
+use sea_orm::DbErr;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
-use sea_orm::sqlx::{AssertSqlSafe, ConnectOptions as _, SqlitePool, query};
-use sea_orm::{DbErr, QueryResult};
+use sea_orm::sqlx::{ConnectOptions as _, SqlitePool};
 
-use super::super::values::text;
+use super::super::rows::Page;
+use super::super::values::{StoredDecimal, StoredTime, text};
 use super::shelf::{Connection, Kept, Shelf};
-use super::{Row, query_error, statement};
+use super::{Row, statement};
 
-/// How many statements a reader keeps prepared: there is one for each number of assets.
-const STATEMENTS_MAX: usize = 100;
+/// How many statements a reader keeps prepared: there is one for each number of assets, and two for candles.
+const STATEMENTS_MAX: usize = 102;
 
 impl Connection for Reader {
     async fn close(self) {
@@ -35,34 +37,27 @@ enum Asked {
     Failed,
 }
 
+/// Where series stand; none if the pool has to be asked.
 pub(super) async fn heads(
     shelf: &Shelf<Reader>,
     pool: &SqlitePool,
     assets: &[Asset],
-) -> Result<Vec<Head>, DbErr> {
-    let is_busy = match shelf.take()? {
-        Some(kept) => match ask(&kept.connection, assets) {
+) -> Result<Option<Vec<Head>>, DbErr> {
+    if let Some(kept) = shelf.take()? {
+        match ask(&kept.connection, assets) {
             Asked::Heads(heads) => {
                 shelf.put(kept).await;
-                return Ok(heads);
+                return Ok(Some(heads));
             }
             Asked::Busy => {
                 shelf.put(kept).await;
-                true
+                return Ok(None);
             }
-            Asked::Failed => false,
-        },
-        None => false,
-    };
-    // In a box, so that the usual question does not carry the room for this along.
-    Box::pin(async {
-        if !is_busy && let Some(heads) = anew(shelf, pool, assets).await {
-            return Ok(heads);
+            Asked::Failed => {}
         }
-        // If there is more to it than that, the pool will tell.
-        over_pool(pool, assets).await
-    })
-    .await
+    }
+    // In a box, so that the usual question does not carry the room for this along.
+    Ok(Box::pin(anew(shelf, pool, assets)).await)
 }
 
 /// Asks a new reader. To open it means to read the schema: not on a thread where others wait.
@@ -82,14 +77,6 @@ async fn anew(shelf: &Shelf<Reader>, pool: &SqlitePool, assets: &[Asset]) -> Opt
     };
     shelf.put(kept).await;
     Some(heads)
-}
-
-async fn over_pool(pool: &SqlitePool, assets: &[Asset]) -> Result<Vec<Head>, DbErr> {
-    // Nothing of it was given by anybody.
-    let question = query(AssertSqlSafe(statement(assets)));
-    let question = assets.iter().fold(question, |question, asset| question.bind(text(*asset)));
-    let rows = question.fetch_all(pool).await.map_err(query_error)?;
-    rows.into_iter().map(|row| Row::read(&QueryResult::from(row))?.head()).collect()
 }
 
 /// Opens the file; none if it cannot be, or is to be opened in an unusual way.
@@ -118,17 +105,59 @@ fn flags(options: &SqliteConnectOptions) -> Option<OpenFlags> {
     Some(flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
+/// A few candles by the reader that is kept; none if there is none, or it cannot tell: the pool is asked,
+/// which waits where it has to, and says what is wrong.
+pub(super) async fn candles(shelf: &Shelf<Reader>, page: &Page) -> Result<Option<Vec<Candle>>, DbErr> {
+    let Some(kept) = shelf.take()? else { return Ok(None) };
+    let candles = match candle_rows(&kept.connection, page) {
+        Ok(candles) => Some(candles),
+        // Something is wrong with the file, or with this reader.
+        Err(error @ rusqlite::Error::SqliteFailure(..)) if !is_busy(&error) => return Ok(None),
+        // Somebody locks the file, or a row is not what this program writes.
+        Err(_) => None,
+    };
+    shelf.put(kept).await;
+    Ok(candles.map(|candles| page.ascending(candles)))
+}
+
+fn candle_rows(reader: &Reader, page: &Page) -> rusqlite::Result<Vec<Candle>> {
+    let mut question = reader.prepare_cached(&page.statement())?;
+    let [start, end] = [page.range.start(), page.range.end()].map(StoredTime);
+    question.query_map((text(page.asset), start, end, page.rows_max()), candle)?.collect()
+}
+
+fn candle(row: &rusqlite::Row<'_>) -> rusqlite::Result<Candle> {
+    let StoredTime(open_time) = row.get(0)?;
+    let price = |at| row.get(at).map(|StoredDecimal(price)| price);
+    let prices = Ohlc { open: price(1)?, high: price(2)?, low: price(3)?, close: price(4)? };
+    let StoredDecimal(volume) = row.get(5)?;
+    let candle = Candle::new(open_time, prices, volume)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
+    let amount = |at| -> rusqlite::Result<Option<Volume>> {
+        let amount: Option<StoredDecimal<22>> = row.get(at)?;
+        Ok(amount.map(|StoredDecimal(amount)| amount))
+    };
+    let (Some(quote_volume), Some(trades), Some(taker_buy_volume), Some(taker_buy_quote_volume)) =
+        (amount(6)?, row.get(7)?, amount(8)?, amount(9)?)
+    else {
+        return Ok(candle);
+    };
+    Ok(candle.with_details(TradeDetails { quote_volume, trades, taker_buy_volume, taker_buy_quote_volume }))
+}
+
 fn ask(reader: &Reader, assets: &[Asset]) -> Asked {
     match rows(reader, assets) {
         Ok(rows) => match rows.iter().map(Row::head).collect() {
             Ok(heads) => Asked::Heads(heads),
             Err(_) => Asked::Failed,
         },
-        Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Asked::Busy,
-            _ => Asked::Failed,
-        },
+        Err(error) if is_busy(&error) => Asked::Busy,
+        Err(_) => Asked::Failed,
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 fn rows(reader: &Reader, assets: &[Asset]) -> rusqlite::Result<Vec<Row>> {

@@ -1,23 +1,28 @@
-//! Where series stand: the question that every reader waits for.
+//! Quick questions, which are put beside the pool: where series stand, for which every reader waits, and
+//! the few candles that have changed since.
 
 mod postgres;
 mod shelf;
 mod sqlite;
 
-use ohlcv_domain::{Asset, Head, TimeRange, Timestamp};
+use ohlcv_domain::{Asset, Candle, Head, TimeRange, Timestamp};
 use sea_orm::sqlx::{self, PgConnection};
-use sea_orm::{DatabaseConnection, DbErr, QueryResult, RuntimeErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, QueryResult, RuntimeErr, Statement};
 
 use self::shelf::Shelf;
-use super::values::{Dialect, time_from_millis};
+use super::rows::Page;
+use super::values::{Dialect, text, time_from_millis};
 
-/// Asks it, beside the pool: that is made for statements which take longer.
-pub(super) enum Heads {
+/// How many candles are few.
+const CANDLES_MAX: u64 = 100;
+
+/// Asks them, beside the pool: that is made for statements which take longer.
+pub(super) enum Quick {
     Postgres(Shelf<PgConnection>),
     Sqlite(Shelf<rusqlite::Connection>),
 }
 
-impl Heads {
+impl Quick {
     pub(super) fn on(db: &DatabaseConnection) -> Self {
         match Dialect::of(db) {
             Dialect::Postgres => Self::Postgres(Shelf::default()),
@@ -25,15 +30,30 @@ impl Heads {
         }
     }
 
-    /// One statement, which reads rows by their keys alone: one for each of the assets.
-    pub(super) async fn of(&self, db: &DatabaseConnection, assets: &[Asset]) -> Result<Vec<Head>, DbErr> {
+    /// Where series stand; none if the pool has to be asked.
+    pub(super) async fn heads(
+        &self,
+        db: &DatabaseConnection,
+        assets: &[Asset],
+    ) -> Result<Option<Vec<Head>>, DbErr> {
         if assets.is_empty() {
             // PostgreSQL knows no empty list.
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         match self {
             Self::Postgres(shelf) => postgres::heads(shelf, db.get_postgres_connection_pool(), assets).await,
             Self::Sqlite(shelf) => sqlite::heads(shelf, db.get_sqlite_connection_pool(), assets).await,
+        }
+    }
+
+    /// A few candles; none if they are too many, or there is no connection at hand: then the pool is asked.
+    pub(super) async fn candles(&self, page: &Page) -> Result<Option<Vec<Candle>>, DbErr> {
+        if page.limit > CANDLES_MAX {
+            return Ok(None);
+        }
+        match self {
+            Self::Postgres(shelf) => postgres::candles(shelf, page).await,
+            Self::Sqlite(shelf) => sqlite::candles(shelf, page).await,
         }
     }
 
@@ -54,6 +74,14 @@ impl Heads {
     }
 }
 
+/// Where series stand, asked over the pool.
+pub(super) async fn heads_over_pool(db: &DatabaseConnection, assets: &[Asset]) -> Result<Vec<Head>, DbErr> {
+    let names = assets.iter().map(|asset| text(*asset).into());
+    let question = Statement::from_sql_and_values(db.get_database_backend(), statement(assets), names);
+    db.query_all_raw(question).await?.iter().map(|row| Row::read(row)?.head()).collect()
+}
+
+/// One statement, which reads rows by their keys alone: one for each of the assets.
 fn statement(assets: &[Asset]) -> String {
     let places: Vec<String> = (1..=assets.len()).map(|place| format!("${place}")).collect();
     format!(
