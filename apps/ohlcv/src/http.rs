@@ -30,6 +30,7 @@ mod on_runtime;
 mod paged;
 mod pieces;
 mod prepared;
+mod present;
 mod prices;
 mod problem;
 mod query;
@@ -239,7 +240,12 @@ pub fn endpoint(parts: HttpParts) -> Edge {
             no_answer: no_answer.clone(),
             formatted: formatted.clone(),
         },
-        SeveralApi { prepared, formatted, clock: Arc::clone(&clock), no_answer: no_answer.clone() },
+        SeveralApi {
+            prepared: Arc::clone(&prepared),
+            formatted,
+            clock: Arc::clone(&clock),
+            no_answer: no_answer.clone(),
+        },
         PricesApi { prices: LastPrices::new(series.clone()), clock: Arc::clone(&clock), no_answer, quote },
         stream,
         TriggerApi { submit },
@@ -262,7 +268,7 @@ pub fn endpoint(parts: HttpParts) -> Edge {
     .with_foreign(&udf::PATHS);
     let gates = Gates { access, admission, cors };
     let kept = Kept {
-        repeats: Some(Repeats::keeping(series, read_cache_bytes / 4)),
+        repeats: Some(Repeats::keeping(series, prepared, read_cache_bytes / 4)),
         compression: Arc::new(Compression::keeping(read_cache_bytes / 4)),
     };
     let pages = WithDashboard { dashboard: Dashboard::default(), others: routes };

@@ -58,12 +58,17 @@ impl Admission {
         self.room.acquire().await.ok()
     }
 
+    /// A turn to use the database, for who can also do without.
+    pub(crate) fn free_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.try_acquire().ok()
+    }
+
     /// A turn to use the database.
     ///
     /// # Errors
     /// The problem of a service that has too much to do.
     pub(crate) fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.room.try_acquire().map_err(|_| {
+        self.free_turn().ok_or_else(|| {
             metrics::counter!("ohlcv_http_requests_shed_total").increment(1);
             let detail = "too many requests wait for the database: try again a little later";
             Problem::overloaded(detail)

@@ -1,31 +1,29 @@
 //! `GET /api/v1/ohlcv/{asset}`: ranges of candles.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ohlcv_domain::{Asset, Interval, Timestamp};
-use ohlcv_ports::{Clock, StoreError};
-use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError};
+use ohlcv_ports::Clock;
+use ohlcv_usecases::{CandleQuery, QueryCandles};
 use poem::{Request, Response};
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use super::admission::Admission;
-use super::candle_bytes::{candle_bytes, framed};
+use super::candle_bytes::candle_bytes;
 use super::dto::{Prepared, Time};
 use super::formats::{ColumnsBody, Format, Negotiated, columns_bytes};
 use super::formatted::{Formatted, InAnyFormat, RowsWanted, columns_page};
 use super::no_answer::{NoAnswer, QueryProblem};
-use super::paged::{Paged, Pages, add_link};
-use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded};
+use super::paged::{Paged, add_link};
+use super::prepared::{PreparedCandles, Unanswered, folded};
+use super::present::{Question, hash, links};
 use super::problem::Problem;
 use super::query::{AllFields, Limit, Param, Switch};
 use super::repeats::Learnt;
 
-/// Where candles are served; the asset follows.
-pub(crate) const PATH: &str = "/api/v1/ohlcv";
 /// What was longer ago has been written by all processes, however far apart their clocks are: beyond a
 /// quarter of an hour nothing is fetched.
 pub(crate) const PAST_AGE_MIN: Duration = Duration::from_secs(30 * 60);
@@ -171,7 +169,8 @@ impl CandlesApi {
         // In boxes, so that the usual answer does not carry the room for the others along.
         match (negotiated.format, query.as_of) {
             (Format::Json, None) => {
-                let page = self.present(&query, all_fields, given, request.data()).await?;
+                let question = Question { query, all_fields, format: given };
+                let page = self.present(question, request.data()).await?;
                 Ok(InAnyFormat::of(page, negotiated))
             }
             (Format::Json, Some(_)) => {
@@ -198,30 +197,16 @@ impl CandlesApi {
     /// Out of memory, as the store would answer now.
     async fn present(
         &self,
-        query: &CandleQuery,
-        all_fields: bool,
-        format: Option<Format>,
+        question: Question,
         learnt: Option<&Learnt>,
     ) -> Result<Paged<CandlesBody>, QueryProblem> {
-        let page = match self.prepared.page_of(query, all_fields, learnt.map(|learnt| learnt.0)).await {
-            Ok(page) => page,
-            // More is read than was asked for: what is wrong there may be no part of the answer.
-            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {
-                return Box::pin(self.afresh(*query, all_fields, format, false)).await;
-            }
-            Err(Unanswered::Query(error)) => return Err(self.no_answer.problem(error).into()),
-            Err(Unanswered::Full(problem)) => return Err(problem.into()),
-        };
-        let PreparedPage { rows, count, digest, next, prev, head } = page;
-        let digest =
-            [hash(query.asset), hash(next), hash(prev), count as u64].into_iter().fold(digest, folded);
-        Ok(Paged {
-            body: Prepared::from_pieces(framed(query.asset, self.query.interval(query), rows, count)),
-            link: links(query, all_fields, format, next, prev),
-            digest,
-            for_ever: false,
-            head,
-        })
+        let Question { query, all_fields, format } = question;
+        match self.prepared.page_of(&query, all_fields, learnt.map(|learnt| learnt.0)).await {
+            Ok(page) => Ok(question.answered(page, self.prepared.interval_of(&query))),
+            Err(Unanswered::Elsewhere) => Box::pin(self.afresh(query, all_fields, format, false)).await,
+            Err(Unanswered::Query(error)) => Err(self.no_answer.problem(error).into()),
+            Err(Unanswered::Full(problem)) => Err(problem.into()),
+        }
     }
 
     /// From the database, with nothing kept.
@@ -241,7 +226,7 @@ impl CandlesApi {
             digest: [hash(page.next), hash(page.prev)].into_iter().fold(body.digest(), folded),
             body,
             for_ever,
-            head: None,
+            made_of: None,
         })
     }
 
@@ -260,36 +245,4 @@ impl CandlesApi {
         add_link(&mut response, links(&query, all_fields, format, around.next, around.prev));
         Ok(response)
     }
-}
-
-pub(crate) fn hash(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The pages around this one, as the value of a `Link` header.
-fn links(
-    query: &CandleQuery,
-    all_fields: bool,
-    format: Option<Format>,
-    next: Option<Timestamp>,
-    prev: Option<Timestamp>,
-) -> Option<String> {
-    if next.is_none() && prev.is_none() {
-        return None;
-    }
-    let interval = query.interval.map(|interval| format!("&interval={interval}")).unwrap_or_default();
-    let fill = if query.fill { "&fill=true" } else { "" };
-    let fields = if all_fields { "&fields=all" } else { "" };
-    let as_of = query.as_of.map(|at| format!("&as_of={at}")).unwrap_or_default();
-    let format = format.map(|format| format!("&format={}", format.name())).unwrap_or_default();
-    let pages = Pages {
-        path: &format!("{PATH}/{}", query.asset),
-        end: query.end,
-        next,
-        prev,
-        options: &format!("limit={}{interval}{fill}{fields}{as_of}{format}", query.limit),
-    };
-    pages.link()
 }

@@ -154,14 +154,18 @@ pub(crate) struct InAnyFormat<J, C> {
 }
 
 impl<J, C> InAnyFormat<J, C> {
-    /// Says that the answer depends on `Accept`, where it does.
     pub(crate) fn of(response: impl IntoResponse, negotiated: Negotiated) -> Self {
-        let mut response = response.into_response();
-        if negotiated.given.is_none() {
-            response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
-        }
-        Self { response, shape: PhantomData }
+        Self { response: varying(response, negotiated), shape: PhantomData }
     }
+}
+
+/// The answer; says that it depends on `Accept`, where it does.
+pub(crate) fn varying(response: impl IntoResponse, negotiated: Negotiated) -> Response {
+    let mut response = response.into_response();
+    if negotiated.given.is_none() {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    }
+    response
 }
 
 /// A page of columns.
@@ -171,7 +175,7 @@ pub(crate) fn columns_page<C: Send>(
     for_ever: bool,
 ) -> Result<Response, Problem> {
     let body: Prepared<C> = Prepared::from_bytes(bytes.map_err(|error| unwritten(error.into()))?);
-    let page = Paged { digest: body.digest(), body, link, for_ever, head: None };
+    let page = Paged { digest: body.digest(), body, link, for_ever, made_of: None };
     Ok(page.into_response().set_content_type(Format::Columns.media_type()))
 }
 

@@ -11,6 +11,7 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 
 use super::dto::Prepared;
+use super::present::Question;
 use super::repeats::Repeatable;
 
 /// A body, and where the pages around it are.
@@ -23,8 +24,8 @@ pub(crate) struct Paged<T> {
     pub(crate) digest: u64,
     /// Whether the answer can never change.
     pub(crate) for_ever: bool,
-    /// Where the series stands that it was made of, if it says no more than that.
-    pub(crate) head: Option<Head>,
+    /// The question, and where the series stands, if the answer says no more than that.
+    pub(crate) made_of: Option<(Question, Head)>,
 }
 
 /// For a year, which is for ever.
@@ -71,13 +72,16 @@ impl<T: Serialize> Paged<T> {
     /// A page that may change.
     pub(crate) fn of(body: &T, link: Option<String>) -> Self {
         let body = Prepared::of(body);
-        Self { digest: body.digest(), body, link, for_ever: false, head: None }
+        Self { digest: body.digest(), body, link, for_ever: false, made_of: None }
     }
 }
 
 impl<T: Send> IntoResponse for Paged<T> {
     fn into_response(self) -> Response {
-        let made = self.head.map(|head| Repeatable { head, pieces: self.body.pieces().to_vec() });
+        let made = self.made_of.map(|(question, head)| {
+            let pieces = self.body.pieces().to_vec();
+            Repeatable { question, head, pieces }
+        });
         let mut response = self.body.into_response();
         if let Some(made) = made {
             response.extensions_mut().insert(made);

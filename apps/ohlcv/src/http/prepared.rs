@@ -77,23 +77,38 @@ struct Series {
     loading: tokio::sync::Mutex<()>,
 }
 
+/// How much may be read for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    /// All that it takes.
+    Any,
+    /// A few rows.
+    Little,
+}
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Unanswered {
     Query(QueryError),
     /// Too many wait for the database.
     Full(Problem),
+    /// Only the database can tell: more was to be read than was asked for, and something there is wrong
+    /// that may be no part of the answer; or more than may be.
+    Elsewhere,
 }
 
 impl From<QueryError> for Unanswered {
     fn from(error: QueryError) -> Self {
-        Self::Query(error)
+        match error {
+            QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_) => Self::Elsewhere,
+            error => Self::Query(error),
+        }
     }
 }
 
 impl From<StoreError> for Unanswered {
     fn from(error: StoreError) -> Self {
-        Self::Query(error.into())
+        QueryError::from(error).into()
     }
 }
 
@@ -120,6 +135,11 @@ impl PreparedCandles {
         self.source.interval()
     }
 
+    /// The interval of the rows that a query asks for.
+    pub(crate) fn interval_of(&self, query: &CandleQuery) -> Interval {
+        query.interval.unwrap_or(self.interval())
+    }
+
     /// The page that a query of the present is answered with.
     pub(crate) async fn page(
         &self,
@@ -135,6 +155,26 @@ impl PreparedCandles {
         query: &CandleQuery,
         all_fields: bool,
         learnt: Option<Head>,
+    ) -> Result<PreparedPage, Unanswered> {
+        self.page_with(query, all_fields, learnt, Effort::Any).await
+    }
+
+    /// The same, if no more than a few stored rows have to be read for it; none also if it fails.
+    pub(crate) async fn page_at_once(
+        &self,
+        query: &CandleQuery,
+        all_fields: bool,
+        learnt: Head,
+    ) -> Option<PreparedPage> {
+        self.page_with(query, all_fields, Some(learnt), Effort::Little).await.ok()
+    }
+
+    async fn page_with(
+        &self,
+        query: &CandleQuery,
+        all_fields: bool,
+        learnt: Option<Head>,
+        effort: Effort,
     ) -> Result<PreparedPage, Unanswered> {
         let range = query.range()?;
         let resampling = self.source.resampling(query.interval)?;
@@ -160,6 +200,7 @@ impl PreparedCandles {
                 all_fields,
             },
             head,
+            effort,
             shown,
             derived: resampling.map(|resampling| DerivedSeries::of(&head, resampling, None)),
             cut: resampling.map_or_else(|| Cut::stored(self.interval()), Cut::derived),

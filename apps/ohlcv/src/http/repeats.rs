@@ -1,6 +1,7 @@
 //! Answers to what was asked before, for as long as the series stands where it stood.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ohlcv_domain::Head;
@@ -12,15 +13,19 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::compression::{BODY_BYTES_MIN, vary_by_coding};
-use super::formats::Format;
+use super::formats::{Format, Negotiated};
+use super::formatted::varying;
 use super::pieces::body_of;
-use super::prepared::CHUNK_BYTES_TYPICAL;
+use super::prepared::{CHUNK_BYTES_TYPICAL, PreparedCandles};
+use super::present::Question;
 use super::request_id;
 
 /// What an answer was made of. A response that carries it can be given again to whoever asks for the
 /// same URL, as long as the head of its series is the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Repeatable {
+    /// What was asked.
+    pub(crate) question: Question,
     /// Where the series stood.
     pub(crate) head: Head,
     /// The body.
@@ -43,9 +48,17 @@ pub(crate) struct Learnt(pub(crate) Head);
 
 /// An answer, before anything is added that depends on who asks.
 #[derive(Debug)]
-struct Repeat {
+pub(crate) struct Repeat {
     made: Repeatable,
     headers: HeaderMap,
+}
+
+impl Repeat {
+    fn response(&self) -> Response {
+        let mut response = Response::builder().body(body_of(self.made.pieces.clone()));
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +74,9 @@ impl Weighter<Box<str>, Arc<Repeat>> for RepeatBytes {
     }
 }
 
+/// How long it may take to mend an answer; whoever waits longer is given up and begins anew.
+const MENDING_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// What an answer takes besides its body: the index, headers, its place in the cache.
 const OVERHEAD_BYTES: u64 = 512;
 /// The size of a usual answer, with everything.
@@ -70,19 +86,22 @@ const BYTES_TYPICAL: u64 = 4 * 1024;
 /// more than to send them.
 pub(crate) struct Repeats {
     series: ReadSeries,
+    prepared: Arc<PreparedCandles>,
     answers: Arc<Cache<Box<str>, Arc<Repeat>, RepeatBytes>>,
 }
 
 impl Repeats {
-    /// Keeps at most so many bytes.
-    pub(crate) fn keeping(series: ReadSeries, bytes_max: u64) -> Self {
+    /// Keeps at most so many bytes. Answers that were right until a moment ago are made anew of what is
+    /// `prepared`.
+    pub(crate) fn keeping(series: ReadSeries, prepared: Arc<PreparedCandles>, bytes_max: u64) -> Self {
         let items = usize::try_from(bytes_max / BYTES_TYPICAL).unwrap_or(usize::MAX);
-        Self { series, answers: Arc::new(Cache::with_weighter(items, bytes_max, RepeatBytes)) }
+        Self { series, prepared, answers: Arc::new(Cache::with_weighter(items, bytes_max, RepeatBytes)) }
     }
 
     /// The same answers, for requests that one thread takes.
     pub(crate) fn for_thread(&self) -> Self {
-        Self { series: self.series.for_runtime(), answers: Arc::clone(&self.answers) }
+        let (prepared, answers) = (Arc::clone(&self.prepared), Arc::clone(&self.answers));
+        Self { series: self.series.for_runtime(), prepared, answers }
     }
 
     /// The same answer again, if it is still the right one.
@@ -90,13 +109,29 @@ impl Repeats {
         let Some(repeat) = self.kept(request) else { return Again::Anew(None) };
         match self.series.head(repeat.made.head.asset).await {
             Ok(Some(head)) if head == repeat.made.head => {}
-            Ok(head) => return Again::Anew(head.map(Learnt)),
+            // In a box, so that the usual answer does not carry the room for this along.
+            Ok(Some(head)) => return Box::pin(self.mended(request, &repeat, head)).await,
+            Ok(None) => return Again::Anew(None),
             Err(QueryError::Store(error)) => return Again::Failed(error),
             Err(_) => return Again::Anew(None),
         }
-        let mut response = Response::builder().body(body_of(repeat.made.pieces.clone()));
-        *response.headers_mut() = repeat.headers.clone();
-        Again::Right(response)
+        Again::Right(repeat.response())
+    }
+
+    /// The answer as the series stands now, if little has changed. To pass the request on to another thread
+    /// and have it read there takes longer than that.
+    async fn mended(&self, request: &Request, repeat: &Repeat, head: Head) -> Again {
+        let question = repeat.made.question;
+        let making = self.prepared.page_at_once(&question.query, question.all_fields, head);
+        let Ok(Some(page)) = tokio::time::timeout(MENDING_TIME_MAX, making).await else {
+            return Again::Anew(Some(Learnt(head)));
+        };
+        let negotiated = Negotiated { format: Format::Json, given: question.format };
+        let answer = question.answered(page, self.prepared.interval_of(&question.query));
+        match self.keep(request.uri(), &mut varying(answer, negotiated)) {
+            Some(repeat) => Again::Right(repeat.response()),
+            None => Again::Anew(Some(Learnt(head))),
+        }
     }
 
     /// The answer that was given to the same request.
@@ -110,18 +145,19 @@ impl Repeats {
     }
 
     /// Keeps an answer, if it can be given again.
-    pub(crate) fn keep(&self, uri: &Uri, response: &mut Response) {
+    pub(crate) fn keep(&self, uri: &Uri, response: &mut Response) -> Option<Arc<Repeat>> {
         let made = response.extensions_mut().remove::<Repeatable>();
-        if let Some(made) = made.filter(|_| response.status() == StatusCode::OK) {
-            let mut headers = response.headers().clone();
-            // What every answer gets has its place already: a copy has no room for more.
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            headers.insert(request_id::HEADER, HeaderValue::from_static(""));
-            if made.pieces.iter().map(Bytes::len).sum::<usize>() as u64 >= BODY_BYTES_MIN {
-                vary_by_coding(&mut headers);
-            }
-            self.answers.insert(url(uri).into(), Arc::new(Repeat { made, headers }));
+        let made = made.filter(|_| response.status() == StatusCode::OK)?;
+        let mut headers = response.headers().clone();
+        // What every answer gets has its place already: a copy has no room for more.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(request_id::HEADER, HeaderValue::from_static(""));
+        if made.pieces.iter().map(Bytes::len).sum::<usize>() as u64 >= BODY_BYTES_MIN {
+            vary_by_coding(&mut headers);
         }
+        let repeat = Arc::new(Repeat { made, headers });
+        self.answers.insert(url(uri).into(), Arc::clone(&repeat));
+        Some(repeat)
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use ohlcv_domain::{Asset, Interval, Timestamp};
-use ohlcv_ports::{Clock, StoreError};
-use ohlcv_usecases::{CandlePage, CandleQuery, QueryError};
+use ohlcv_ports::Clock;
+use ohlcv_usecases::{CandlePage, CandleQuery};
 use poem::Response;
 use poem::http::{HeaderMap, StatusCode};
 use poem_openapi::param::Query;
@@ -15,13 +15,14 @@ use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
 use super::candle_bytes::push_row;
-use super::candles::{CandleRow, PAST_AGE_MIN, hash};
+use super::candles::{CandleRow, PAST_AGE_MIN};
 use super::dto::{Prepared, Time};
 use super::formats::{ColumnsRows, Format, Negotiated, push_columns};
 use super::formatted::{Formatted, InAnyFormat, RowsWanted, columns_page};
 use super::no_answer::{NoAnswer, QueryProblem};
 use super::paged::Paged;
 use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded};
+use super::present::hash;
 use super::problem::{Code, Problem};
 use super::query::{ASSETS_MAX, AllFields, AssetList, Limit, Param, Switch};
 
@@ -216,19 +217,16 @@ impl SeveralApi {
         });
         let body: Prepared<SeveralBody> =
             Prepared::from_pieces(framed(self.formatted.interval(wanted), pages));
-        let page = Paged { body, link: None, digest, for_ever: wanted.for_ever, head: None };
+        let page = Paged { body, link: None, digest, for_ever: wanted.for_ever, made_of: None };
         Ok(poem::IntoResponse::into_response(page))
     }
 
-    /// Out of memory, as the store would answer now; none if something there is wrong that may be no part
-    /// of the answer.
+    /// Out of memory, as the store would answer now; none if only the database can tell.
     async fn present(&self, wanted: &RowsWanted) -> Result<Option<Vec<Page>>, Problem> {
         let pages = wanted.queries.iter().copied().map(|query| self.kept(query, wanted.all_fields));
         match stream::iter(pages).buffered(AT_ONCE_MAX).try_collect().await {
             Ok(pages) => Ok(Some(pages)),
-            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {
-                Ok(None)
-            }
+            Err(Unanswered::Elsewhere) => Ok(None),
             Err(Unanswered::Query(error)) => Err(self.no_answer.problem(error)),
             Err(Unanswered::Full(problem)) => Err(problem),
         }

@@ -5,23 +5,30 @@ use std::sync::{Arc, PoisonError};
 
 use ohlcv_domain::{Candle, Head, Row, SlotRange, TimeRange};
 use ohlcv_ports::{StoreError, Take};
-use ohlcv_usecases::{CandleQuery, DerivedSeries, FilledPage, FilledRows, QueryError};
+use ohlcv_usecases::{CandleQuery, DerivedSeries, FilledPage, FilledRows};
+use tokio::sync::SemaphorePermit;
 
 use super::changes::RecentChanges;
 use super::chunk::Chunk;
-use super::cut::{Cut, ROWS_PER_LOAD_MAX};
+use super::cut::Cut;
 use super::page::{Pick, Picks, PreparedPage};
-use super::{ChunkKey, Kept, PreparedCandles, Series, Unanswered, Variant};
+use super::{ChunkKey, Effort, Kept, PreparedCandles, Series, Unanswered, Variant};
 
 /// How often changes are read to catch up with a series that changes all the time; then its chunks are
 /// read anew.
 const CHANGE_READS_MAX: usize = 5;
+
+/// How many rows between the slots of a range are passed over, beside one for each slot.
+const ROWS_OFF_GRID_MAX: u64 = 16;
+/// How many slots are read with little effort: what a store answers without waiting for others.
+const SLOTS_WITH_LITTLE_MAX: u64 = 32;
 
 /// One query on its way.
 pub(super) struct Reading<'a> {
     pub(super) prepared: &'a PreparedCandles,
     pub(super) variant: Variant,
     pub(super) head: Head,
+    pub(super) effort: Effort,
     /// Where rows can be, if that is known beforehand: of all but stored rows as they are.
     pub(super) shown: Option<SlotRange>,
     /// How the rows are made, if they are not stored.
@@ -126,7 +133,7 @@ impl Reading<'_> {
         if let Some(grid) = grid {
             rest = grid.slots_in(rest).time();
         }
-        let _turn = self.prepared.admission.turn().map_err(Unanswered::Full)?;
+        let _turn = self.turn()?;
         let found = self.prepared.source.stored(self.variant.asset, rest, take, 1, None).await?;
         let row = found.first().map(Candle::open_time).map(|at| grid.map_or(at, |grid| grid.floor(at)));
         Ok(row.map(|open_time| self.cut.number_of(open_time)))
@@ -142,6 +149,15 @@ impl Reading<'_> {
         }
     }
 
+    /// A turn to use the database.
+    fn turn(&self) -> Result<SemaphorePermit<'_>, Unanswered> {
+        let admission = &self.prepared.admission;
+        match self.effort {
+            Effort::Any => admission.turn().map_err(Unanswered::Full),
+            Effort::Little => admission.free_turn().ok_or(Unanswered::Elsewhere),
+        }
+    }
+
     /// Mends a chunk, or reads it.
     async fn renew(&self, number: i64, until: i64) -> Result<Arc<Kept>, Unanswered> {
         // One reader at a time uses the database for a series; the others most likely find it done.
@@ -149,15 +165,15 @@ impl Reading<'_> {
         if let Some(kept) = self.ready(number) {
             return Ok(kept);
         }
-        let _turn = self.prepared.admission.turn().map_err(Unanswered::Full)?;
+        let _turn = self.turn()?;
         self.learn_changes().await?;
         if let Some(kept) = self.ready(number) {
             return Ok(kept);
         }
         if let Some(old) = self.prepared.chunks.get(&self.key(number)) {
-            return Ok(self.mend(number, &old.chunk, old.seq.load(Ordering::Acquire)).await?);
+            return self.mend(number, &old.chunk, old.seq.load(Ordering::Acquire)).await;
         }
-        Ok(self.load(number, until).await?)
+        self.load(number, until).await
     }
 
     /// What is kept of a chunk, if nothing has touched it since.
@@ -191,7 +207,7 @@ impl Reading<'_> {
     }
 
     /// Catches up with the change log.
-    async fn learn_changes(&self) -> Result<(), StoreError> {
+    async fn learn_changes(&self) -> Result<(), Unanswered> {
         for _ in 0..CHANGE_READS_MAX {
             let known = self.series.recent.read().unwrap_or_else(PoisonError::into_inner).until();
             if known >= self.head.seq {
@@ -202,6 +218,9 @@ impl Reading<'_> {
                 let mut recent = self.series.recent.write().unwrap_or_else(PoisonError::into_inner);
                 recent.add(self.head.seq, self.seen(range));
                 return Ok(());
+            }
+            if self.effort == Effort::Little {
+                return Err(Unanswered::Elsewhere);
             }
             let changes = self.prepared.source.changes(self.variant.asset, known).await?;
             let mut recent = self.series.recent.write().unwrap_or_else(PoisonError::into_inner);
@@ -224,7 +243,7 @@ impl Reading<'_> {
     }
 
     /// Reads anew what has changed of a chunk.
-    async fn mend(&self, number: i64, old: &Chunk, seq: u64) -> Result<Arc<Kept>, QueryError> {
+    async fn mend(&self, number: i64, old: &Chunk, seq: u64) -> Result<Arc<Kept>, Unanswered> {
         let bounds = self.bounds(number);
         let touched = {
             let recent = self.series.recent.read().unwrap_or_else(PoisonError::into_inner);
@@ -236,7 +255,10 @@ impl Reading<'_> {
     }
 
     /// Reads chunks that are not there.
-    async fn load(&self, number: i64, until: i64) -> Result<Arc<Kept>, QueryError> {
+    async fn load(&self, number: i64, until: i64) -> Result<Arc<Kept>, Unanswered> {
+        if self.effort == Effort::Little {
+            return Err(Unanswered::Elsewhere);
+        }
         let towards = if until < number { -1 } else { 1 };
         let mut last = number;
         let missing = |number: i64| !self.prepared.chunks.contains_key(&self.key(number));
@@ -265,22 +287,27 @@ impl Reading<'_> {
     }
 
     /// The rows of a range, from the database.
-    async fn read(&self, range: TimeRange) -> Result<FilledRows, QueryError> {
+    async fn read(&self, range: TimeRange) -> Result<FilledRows, Unanswered> {
         if range.is_empty() {
             return Ok(FilledRows::default());
+        }
+        let slots = self.cut.slots_in(range);
+        if self.effort == Effort::Little && (self.derived.is_some() || slots > SLOTS_WITH_LITTLE_MAX) {
+            return Err(Unanswered::Elsewhere);
         }
         let (asset, source) = (self.variant.asset, &self.prepared.source);
         if let Some(derived) = self.derived {
             let slots = derived.resampling.grid().slots_in(range);
-            return source.derived(&derived, slots, self.variant.fill).await;
+            return Ok(source.derived(&derived, slots, self.variant.fill).await?);
         }
         if let Some(shown) = self.shown {
             return Ok(source.filled(asset, shown.grid().slots_in(range), None).await?);
         }
-        let candles = source.stored(asset, range, Take::Oldest, ROWS_PER_LOAD_MAX, None).await?;
-        if candles.len() as u64 == ROWS_PER_LOAD_MAX {
-            let reason =
-                format!("{asset} has {ROWS_PER_LOAD_MAX} rows or more in {range}: far more than slots");
+        // The slots of a chunk need not begin where it does.
+        let rows_max = 2 * slots + ROWS_OFF_GRID_MAX;
+        let candles = source.stored(asset, range, Take::Oldest, rows_max, None).await?;
+        if candles.len() as u64 == rows_max {
+            let reason = format!("{asset} has {rows_max} rows or more in {range}: far more than slots");
             return Err(StoreError::Corrupt { reason }.into());
         }
         let rows = candles.into_iter().map(Row::stored).collect();

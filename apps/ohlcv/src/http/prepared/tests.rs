@@ -130,6 +130,11 @@ fn bytes(page: &PreparedPage, interval: Interval) -> Vec<u8> {
 /// Asks both ways; the answers have to be the same to the byte.
 async fn compare(prepared: &PreparedCandles, plain: &QueryCandles, ask: Ask) -> Result<(), TestCaseError> {
     let query = query(ask);
+    // While nothing of what has changed is read yet.
+    let at_once = match prepared.source.head(asset()).await {
+        Ok(Some(head)) => prepared.page_at_once(&query, ask.all_fields, head).await,
+        _ => None,
+    };
     let kept = prepared.page(&query, ask.all_fields).await;
     match plain.run(query).await {
         Ok(CandlePage { rows, next, prev }) => {
@@ -144,6 +149,11 @@ async fn compare(prepared: &PreparedCandles, plain: &QueryCandles, ask: Ask) -> 
                 ask
             );
             prop_assert_eq!((kept.next, kept.prev), (next, prev), "{:?}", ask);
+            if let Some(at_once) = at_once {
+                prop_assert_eq!(bytes(&at_once, interval), bytes(&kept, interval), "{:?}", ask);
+                let around = (at_once.next, at_once.prev, at_once.digest);
+                prop_assert_eq!(around, (next, prev, kept.digest), "{:?}", ask);
+            }
         }
         Err(QueryError::EmptyRange { .. }) => {
             let refused = matches!(kept, Err(Unanswered::Query(QueryError::EmptyRange { .. })));
@@ -280,4 +290,45 @@ async fn of_derived_rows_a_change_touches_its_own_row_alone() {
         commit(store.as_ref(), next + 1, &[Some(98)], Cause::Pending).await;
         assert_eq!(read().await, (count + 1, 0), "an open one is not");
     }
+}
+
+#[tokio::test]
+async fn a_page_is_made_at_once_where_only_a_few_rows_have_to_be_read() {
+    for ask in [YEAR, Ask { fill: false, ..YEAR }, Ask { fill: false, start: None, ..YEAR }] {
+        let store = Arc::new(MemoryStore::new());
+        commit(store.as_ref(), 0, &[Some(1); 40], Cause::SourceEmpty).await;
+        let rows = Arc::new(AtomicU64::new(0));
+        let kept = prepared(source(Arc::new(counted(&store, &rows)), &store), 1 << 20);
+        let at_once = async |ask: Ask| {
+            rows.store(0, Ordering::Relaxed);
+            let head = kept.source.head(asset()).await.unwrap().unwrap();
+            let page = kept.page_at_once(&query(ask), false, head).await;
+            (page.map(|page| page.count), rows.load(Ordering::Relaxed))
+        };
+        let count = plain(&store, ask).await;
+        assert_eq!(at_once(ask).await, (None, 0), "nothing is kept");
+        kept.page(&query(ask), false).await.unwrap();
+        assert_eq!(at_once(ask).await, (Some(count), 0), "nothing has changed");
+        let next = i64::try_from(count).unwrap();
+        commit(store.as_ref(), next, &[Some(99)], Cause::Pending).await;
+        assert_eq!(at_once(ask).await, (Some(count + 1), 1), "one new candle");
+        commit(store.as_ref(), next + 1, &[Some(98)], Cause::Pending).await;
+        commit(store.as_ref(), next + 2, &[Some(97)], Cause::Pending).await;
+        assert_eq!(at_once(ask).await, (None, 0), "the log has to be read");
+        kept.page(&query(ask), false).await.unwrap();
+        commit(store.as_ref(), next + 3, &[Some(96); 10], Cause::Pending).await;
+        assert_eq!(at_once(ask).await, (None, 0), "a chunk is missing");
+        kept.page(&query(ask), false).await.unwrap();
+        let days = Ask { interval: Some(Interval::D1), ..ask };
+        kept.page(&query(days), false).await.unwrap();
+        commit(store.as_ref(), 3, &[Some(5)], Cause::Pending).await;
+        assert_eq!(at_once(days).await, (None, 0), "a derived row is made of several");
+        kept.page(&query(ask), false).await.unwrap();
+    }
+}
+
+/// How many rows the store itself has for a question.
+async fn plain(store: &Arc<MemoryStore>, ask: Ask) -> usize {
+    let source = source(Arc::<MemoryStore>::clone(store), store);
+    QueryCandles::new(source).run(query(ask)).await.unwrap().rows.len()
 }

@@ -1,8 +1,10 @@
 //! Answers that clients keep: tags, and what is said to who has the answer already.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ohlcv_ports::MockCoverage;
+use ohlcv_ports::{MockCandleStore, MockCoverage};
+use tokio::runtime::{self, Handle};
 
 use super::*;
 
@@ -169,4 +171,55 @@ async fn an_answer_that_is_given_again_is_the_same_but_for_who_asks() {
     write(&store, "BTC", vec![candle(slot(0), ["1", "1", "1", "1", "1"])], slot(1)).await;
     let changed = get(&client, "/api/v1/ohlcv/BTC?start=0&limit=4").await;
     assert_eq!(changed.rows()[0]["close"], "1.00000000");
+}
+
+#[tokio::test]
+async fn an_answer_that_follows_a_change_is_the_one_that_another_process_gives() {
+    let store = example_store().await;
+    let client = client_of(Arc::clone(&store), CorsOrigins::None);
+    for (turn, options) in ["fill=true", "limit=1000", "limit=2", "fields=all&format=json"].iter().enumerate()
+    {
+        let url = format!("/api/v1/ohlcv/BTC?{options}");
+        get(&client, &url).await;
+        let at = SLOTS - PENDING_SLOTS.len() + turn;
+        write(&store, "BTC", vec![candle(slot(at), ["1", "1", "1", "1", "1"])], slot(at + 1)).await;
+        let mut here = get(&client, &url).await;
+        let mut elsewhere = get(&client_of(Arc::clone(&store), CorsOrigins::None), &url).await;
+        for answer in [&mut here, &mut elsewhere] {
+            answer.headers.remove("x-request-id");
+        }
+        assert_eq!((here.status, &here.headers), (elsewhere.status, &elsewhere.headers), "{url}");
+        assert_eq!(here.text, elsewhere.text, "{url}");
+        assert_eq!(here.rows().last().unwrap()["close"], "1.00000000", "{url}");
+        assert_eq!(get(&client, &url).await.text, elsewhere.text, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_new_candle_changes_is_read_where_the_question_came_in() {
+    let store = example_store().await;
+    let readers = Arc::new(Mutex::new(Vec::new()));
+    let mut candles = MockCandleStore::new();
+    let (real, seen) = (Arc::clone(&store), Arc::clone(&readers));
+    candles.expect_page().returning(move |asset, range, take, limit| {
+        seen.lock().unwrap().push(Handle::current().id());
+        futures::executor::block_on(real.page(asset, range, take, limit))
+    });
+    let parts = parts_of(Arc::clone(&store), CorsOrigins::None);
+    let coverage = Arc::<MemoryStore>::clone(&store);
+    let history = Arc::new(MemoryStore::new());
+    let series = ReadSeries::new(Arc::new(candles), coverage, history, Interval::H12, vec![asset("BTC")]);
+    let client = TestClient::new(endpoint(HttpParts { series, ..parts }).for_thread().boxed());
+    let front = std::thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let url = "/api/v1/ohlcv/BTC?fill=true";
+            let count = get(&client, url).await.rows().len();
+            write(&store, "BTC", vec![example(18)], slot(19)).await;
+            assert_eq!(get(&client, url).await.rows().len(), count + 1);
+        });
+        runtime.handle().id()
+    });
+    let front = tokio::task::spawn_blocking(|| front.join().unwrap()).await.unwrap();
+    assert_eq!(*readers.lock().unwrap(), [Handle::current().id(), front]);
 }

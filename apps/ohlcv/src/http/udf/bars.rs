@@ -1,7 +1,6 @@
 //! Bars out of the rows that lie in memory for readers of the API.
 
-use ohlcv_ports::StoreError;
-use ohlcv_usecases::{CandleQuery, QueryError};
+use ohlcv_usecases::CandleQuery;
 use serde::Deserialize;
 
 use super::{Refused, Udf};
@@ -43,8 +42,7 @@ impl Udf {
                 }
             }
             Err(Unanswered::Full(problem)) => return Err(problem.into()),
-            // More is read than was asked for: what is wrong there may be no part of the answer.
-            Err(Unanswered::Query(QueryError::Store(StoreError::Corrupt { .. }) | QueryError::Sum(_))) => {
+            Err(Unanswered::Elsewhere) => {
                 let _turn = self.admission.turn()?;
                 let page = self.query.run(query).await.map_err(|error| self.refused(error))?;
                 for row in &page.rows {
