@@ -31,14 +31,15 @@ use ohlcv_domain::{
 use ohlcv_ports::{
     CandleStore, Coverage, History, HoleQuery, Leases, Paused, RequestBudget, Reservation, StoreError, Take,
 };
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr, sqlx};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 pub use connect::{connect, connect_to_existing};
 pub use error::store_error;
 pub use installation::{InstallationError, check_installation, claim_installation};
-use quick::Quick;
+use quick::{Quick, query_error};
 use rows::Page;
 pub use usage::PoolConnections;
 use values::Dialect;
@@ -87,15 +88,25 @@ impl SqlStore {
         }
     }
 
-    /// Does what is done over the pool, on the runtime that it belongs to.
+    /// Where the pool belongs, if this is called from elsewhere.
+    fn away(&self) -> Option<&Handle> {
+        self.home.as_ref().filter(|home| home.id() != Handle::current().id())
+    }
+
+    /// Reads over the pool, on the runtime that it belongs to: pages and where series stand, which are asked
+    /// for from elsewhere too.
     async fn at_home<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+        read: impl Future<Output = Result<T, DbErr>> + Send + 'static,
     ) -> Result<T, DbErr> {
-        let home = self.home.as_ref().filter(|home| home.id() != Handle::current().id());
-        let Some(home) = home else { return work.await };
-        let done = AbortOnDropHandle::new(home.spawn(work)).await;
-        done.unwrap_or_else(|error| Err(DbErr::Custom(format!("the question was given up: {error}"))))
+        let Some(home) = self.away() else { return read.await };
+        AbortOnDropHandle::new(home.spawn(read.in_current_span())).await.unwrap_or_else(|error| {
+            // Else it was given up, because that runtime is ending.
+            match error.is_panic() {
+                true => Err(DbErr::Custom(format!("the question came to a bad end: {error}"))),
+                false => Err(query_error(sqlx::Error::PoolClosed)),
+            }
+        })
     }
 
     /// The turn to write, where there is one writer at a time.
@@ -132,14 +143,15 @@ impl CandleStore for SqlStore {
     ) -> Result<Vec<Candle>, StoreError> {
         let page = Page { asset, range, take, limit };
         within(STATEMENT_TIME_MAX, async {
-            match self.quick.candles(&page).await? {
-                Some(candles) => Ok(candles),
-                // In a box, so that a quick answer does not carry the room for this along.
-                None => {
-                    let db = self.db.clone();
-                    Box::pin(self.at_home(async move { rows::page(&db, &page).await })).await
-                }
+            // Whoever is at home has a pool for many questions at once.
+            if self.away().is_some()
+                && let Some(candles) = self.quick.candles(&page).await?
+            {
+                return Ok(candles);
             }
+            let db = self.db.clone();
+            // In a box, so that a quick answer does not carry the room for this along.
+            Box::pin(self.at_home(async move { rows::page(&db, &page).await })).await
         })
         .await
     }

@@ -1,5 +1,5 @@
-//! Quick questions, which are put beside the pool: where series stand, for which every reader waits, and
-//! the few candles that have changed since.
+//! Quick questions, which are put beside the pool: where series stand, for which every reader waits, and,
+//! for who asks from a runtime of its own, the few candles that have changed since.
 
 mod postgres;
 mod shelf;
@@ -46,14 +46,16 @@ impl Quick {
         }
     }
 
-    /// A few candles; none if they are too many, or there is no connection at hand: then the pool is asked.
+    /// A few candles; none if they may be more, or there is no connection at hand: then the pool is asked.
     pub(super) async fn candles(&self, page: &Page) -> Result<Option<Vec<Candle>>, DbErr> {
         if page.limit > CANDLES_MAX {
             return Ok(None);
         }
+        // On SQLite nothing else is waited for: who reads again and again lets others in.
+        tokio::task::coop::consume_budget().await;
         match self {
             Self::Postgres(shelf) => postgres::candles(shelf, page).await,
-            Self::Sqlite(shelf) => sqlite::candles(shelf, page).await,
+            Self::Sqlite(shelf) => Ok(sqlite::candles(shelf, page).await),
         }
     }
 

@@ -25,8 +25,7 @@ pub(super) const COLUMNS: [&str; 11] = [
     "taker_buy_quote_volume",
 ];
 
-/// The candle in a row that begins with all columns but the asset. The rest of the kline is all there
-/// or not at all.
+/// The candle in a row that begins with all columns but the asset.
 pub(super) fn candle_of(row: &QueryResult) -> Result<Candle, DbErr> {
     let StoredTime(open_time) = row.try_get_by_index(0)?;
     let price = |at| -> Result<Price, DbErr> {
@@ -35,16 +34,28 @@ pub(super) fn candle_of(row: &QueryResult) -> Result<Candle, DbErr> {
     };
     let prices = Ohlc { open: price(1)?, high: price(2)?, low: price(3)?, close: price(4)? };
     let StoredDecimal(volume) = row.try_get_by_index(5)?;
-    let impossible =
-        |what: &dyn std::fmt::Display| DbErr::Type(format!("{TABLE} row of {open_time}: {what}"));
-    let candle = Candle::new(open_time, prices, volume).map_err(|error| impossible(&error))?;
     let amount = |at| -> Result<Option<Volume>, DbErr> {
         let amount: Option<StoredDecimal<22>> = row.try_get_by_index(at)?;
         Ok(amount.map(|StoredDecimal(amount)| amount))
     };
-    let trades: Option<i64> = row.try_get_by_index(7)?;
-    let (Some(quote_volume), Some(trades), Some(taker_buy_volume), Some(taker_buy_quote_volume)) =
-        (amount(6)?, trades, amount(8)?, amount(9)?)
+    let details = (amount(6)?, row.try_get_by_index(7)?, amount(8)?, amount(9)?);
+    candle_from(open_time, prices, volume, details)
+}
+
+/// What may be unknown of a candle, in the order of [`COLUMNS`].
+type Details = (Option<Volume>, Option<i64>, Option<Volume>, Option<Volume>);
+
+/// A candle of the values of its row. The rest of the kline is all there or not at all.
+pub(super) fn candle_from(
+    open_time: Timestamp,
+    prices: Ohlc,
+    volume: Volume,
+    details: Details,
+) -> Result<Candle, DbErr> {
+    let impossible =
+        |what: &dyn std::fmt::Display| DbErr::Type(format!("{TABLE} row of {open_time}: {what}"));
+    let candle = Candle::new(open_time, prices, volume).map_err(|error| impossible(&error))?;
+    let (Some(quote_volume), Some(trades), Some(taker_buy_volume), Some(taker_buy_quote_volume)) = details
     else {
         return Ok(candle);
     };

@@ -13,7 +13,7 @@ pub struct PoolConnections {
     pub idle: u32,
     /// Those in use.
     pub used: u32,
-    /// Those kept beside the pool for the question that every reader asks.
+    /// Those kept beside the pool for quick questions, such as the one that every reader asks.
     pub kept: u32,
 }
 

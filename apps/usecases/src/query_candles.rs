@@ -115,7 +115,7 @@ impl QueryCandles {
     /// The interval of the candles that this answers a query with.
     #[must_use]
     pub fn interval(&self, query: &CandleQuery) -> Interval {
-        query.interval.unwrap_or(self.series.interval())
+        self.series.interval_of(query)
     }
 
     /// Whether a query has an answer, without reading rows.

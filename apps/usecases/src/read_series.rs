@@ -9,6 +9,7 @@ use ohlcv_ports::{CandleStore, Coverage, History, StoreError, Take};
 
 use crate::derive::Turns;
 use crate::look_up::QueryError;
+use crate::query_candles::CandleQuery;
 use crate::shared_heads::SharedHeads;
 
 /// How many changes are read at a time.
@@ -60,6 +61,12 @@ impl ReadSeries {
     #[must_use]
     pub const fn interval(&self) -> Interval {
         self.interval
+    }
+
+    /// The interval of the rows that a query asks for.
+    #[must_use]
+    pub fn interval_of(&self, query: &CandleQuery) -> Interval {
+        query.interval.unwrap_or(self.interval)
     }
 
     /// Where the series of an asset stands, after every write that was acknowledged before this was

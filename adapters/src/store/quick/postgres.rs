@@ -22,7 +22,7 @@ pub(super) async fn heads(
     pool: &PgPool,
     assets: &[Asset],
 ) -> Result<Option<Vec<Head>>, DbErr> {
-    if let Some(kept) = shelf.take()?
+    if let Some(kept) = shelf.take().await?
         && let Some(heads) = ask_over(shelf, kept, assets).await?
     {
         return Ok(Some(heads));
@@ -73,21 +73,22 @@ async fn ask(connection: &mut PgConnection, assets: &[Asset]) -> Result<Vec<Quer
     Ok(question.fetch_all(connection).await?.into_iter().map(QueryResult::from).collect())
 }
 
-/// A few candles over the connection that is kept; none if there is none, or it has ended.
+/// A few candles over the connection that is kept; none if it is not at hand, or has ended.
 pub(super) async fn candles(shelf: &Shelf<PgConnection>, page: &Page) -> Result<Option<Vec<Candle>>, DbErr> {
-    let Some(mut kept) = shelf.take()? else { return Ok(None) };
+    let Some(mut borrowed) = shelf.borrow() else { return Ok(None) };
+    let Some(connection) = borrowed.connection() else { return Ok(None) };
     // Nothing of it was given by anybody.
     let question = query(AssertSqlSafe(page.statement()))
         .bind(text(page.asset))
         .bind(page.range.start().to_datetime())
         .bind(page.range.end().to_datetime())
         .bind(page.rows_max());
-    let rows = match question.fetch_all(&mut kept.connection).await {
+    let rows = match question.fetch_all(connection).await {
         Ok(rows) => rows,
         Err(error) if is_gone(&error) => return Ok(None),
         Err(error) => return Err(query_error(error)),
     };
-    shelf.put(kept).await;
+    borrowed.give_back().await;
     let candles = rows.into_iter().map(|row| candle_of(&QueryResult::from(row)));
     Ok(Some(page.ascending(candles.collect::<Result<_, _>>()?)))
 }

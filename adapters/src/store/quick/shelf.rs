@@ -8,6 +8,7 @@ use std::time::Duration;
 use sea_orm::{DbErr, sqlx};
 use tokio::runtime::{self, Handle};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::query_error;
 
@@ -40,6 +41,8 @@ struct Inner<C> {
     kept: HashMap<runtime::Id, Kept<C>>,
     // Of these a task closes the connection when nobody asks any more.
     watched: HashSet<runtime::Id>,
+    // Cancelled when it is back.
+    lent: HashMap<runtime::Id, CancellationToken>,
     // When nothing could be opened at last.
     refused: Option<Instant>,
     closed: bool,
@@ -60,22 +63,48 @@ pub(super) struct Place {
 
 impl<C> Default for Shelf<C> {
     fn default() -> Self {
-        let inner = Inner { kept: HashMap::new(), watched: HashSet::new(), refused: None, closed: false };
+        let inner = Inner {
+            kept: HashMap::new(),
+            watched: HashSet::new(),
+            lent: HashMap::new(),
+            refused: None,
+            closed: false,
+        };
         Self { inner: Arc::new(Mutex::new(inner)), open: Arc::default() }
     }
 }
 
 impl<C: Connection> Shelf<C> {
-    /// The connection of this runtime. If it has ended meanwhile, the question tells.
-    pub(super) fn take(&self) -> Result<Option<Kept<C>>, DbErr> {
-        let kept = {
-            let mut inner = lock(&self.inner);
-            if inner.closed {
-                return Err(query_error(sqlx::Error::PoolClosed));
+    /// The connection of this runtime, for the question that all readers wait for. One that is lent is waited
+    /// for: another one would take longer to open. If it has ended meanwhile, the question tells.
+    pub(super) async fn take(&self) -> Result<Option<Kept<C>>, DbErr> {
+        let own = Handle::current().id();
+        // Ends: whoever borrows gives back, and sets itself a limit.
+        loop {
+            let (kept, lent) = {
+                let mut inner = lock(&self.inner);
+                if inner.closed {
+                    return Err(query_error(sqlx::Error::PoolClosed));
+                }
+                (inner.kept.remove(&own), inner.lent.get(&own).cloned())
+            };
+            match (kept, lent) {
+                (None, Some(lent)) => lent.cancelled().await,
+                (kept, _) => return Ok(kept.filter(Kept::is_fresh)),
             }
-            inner.kept.remove(&Handle::current().id())
-        };
-        Ok(kept.filter(Kept::is_fresh))
+        }
+    }
+
+    /// The connection of this runtime for a question that can be put to the pool as well; none if it is
+    /// not at hand.
+    pub(super) fn borrow(&self) -> Option<Borrowed<'_, C>> {
+        let own = Handle::current().id();
+        let mut inner = lock(&self.inner);
+        let kept = inner.kept.remove(&own)?;
+        inner.lent.insert(own, CancellationToken::new());
+        drop(inner);
+        let borrowed = Borrowed { shelf: self, own, kept: Some(kept) };
+        borrowed.kept.as_ref().is_some_and(Kept::is_fresh).then_some(borrowed)
     }
 
     /// Leave to open one; none if there was nothing to be had a moment ago.
@@ -130,6 +159,34 @@ impl<C: Connection> Shelf<C> {
         let began = Instant::now();
         while self.open() > 0 && began.elapsed() < CLOSING_TIME_MAX {
             tokio::time::sleep(CLOSING_PAUSE).await;
+        }
+    }
+}
+
+/// A connection that is lent. It is closed, unless it is given back.
+pub(super) struct Borrowed<'a, C> {
+    shelf: &'a Shelf<C>,
+    own: runtime::Id,
+    kept: Option<Kept<C>>,
+}
+
+impl<C: Connection> Borrowed<'_, C> {
+    /// None once it was given back.
+    pub(super) fn connection(&mut self) -> Option<&mut C> {
+        self.kept.as_mut().map(|kept| &mut kept.connection)
+    }
+
+    pub(super) async fn give_back(mut self) {
+        if let Some(kept) = self.kept.take() {
+            self.shelf.put(kept).await;
+        }
+    }
+}
+
+impl<C> Drop for Borrowed<'_, C> {
+    fn drop(&mut self) {
+        if let Some(lent) = lock(&self.shelf.inner).lent.remove(&self.own) {
+            lent.cancel();
         }
     }
 }

@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use ohlcv_domain::{Asset, Candle, Head, Ohlc, TradeDetails, Volume};
+use ohlcv_domain::{Asset, Candle, Head, Ohlc, Volume};
 use rusqlite::types::Type;
 use rusqlite::{Connection as Reader, ErrorCode, OpenFlags};
 use sea_orm::DbErr;
 use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::sqlx::{ConnectOptions as _, SqlitePool};
 
-use super::super::rows::Page;
+use super::super::rows::{Page, candle_from};
 use super::super::values::{StoredDecimal, StoredTime, text};
 use super::shelf::{Connection, Kept, Shelf};
 use super::{Row, statement};
@@ -43,7 +43,7 @@ pub(super) async fn heads(
     pool: &SqlitePool,
     assets: &[Asset],
 ) -> Result<Option<Vec<Head>>, DbErr> {
-    if let Some(kept) = shelf.take()? {
+    if let Some(kept) = shelf.take().await? {
         match ask(&kept.connection, assets) {
             Asked::Heads(heads) => {
                 shelf.put(kept).await;
@@ -105,19 +105,19 @@ fn flags(options: &SqliteConnectOptions) -> Option<OpenFlags> {
     Some(flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// A few candles by the reader that is kept; none if there is none, or it cannot tell: the pool is asked,
+/// A few candles by the reader that is kept; none if it is not at hand, or cannot tell: the pool is asked,
 /// which waits where it has to, and says what is wrong.
-pub(super) async fn candles(shelf: &Shelf<Reader>, page: &Page) -> Result<Option<Vec<Candle>>, DbErr> {
-    let Some(kept) = shelf.take()? else { return Ok(None) };
-    let candles = match candle_rows(&kept.connection, page) {
-        Ok(candles) => Some(candles),
+pub(super) async fn candles(shelf: &Shelf<Reader>, page: &Page) -> Option<Vec<Candle>> {
+    let mut borrowed = shelf.borrow()?;
+    let candles = match candle_rows(borrowed.connection()?, page) {
+        Ok(candles) => Some(page.ascending(candles)),
         // Something is wrong with the file, or with this reader.
-        Err(error @ rusqlite::Error::SqliteFailure(..)) if !is_busy(&error) => return Ok(None),
+        Err(error @ rusqlite::Error::SqliteFailure(..)) if !is_busy(&error) => return None,
         // Somebody locks the file, or a row is not what this program writes.
         Err(_) => None,
     };
-    shelf.put(kept).await;
-    Ok(candles.map(|candles| page.ascending(candles)))
+    borrowed.give_back().await;
+    candles
 }
 
 fn candle_rows(reader: &Reader, page: &Page) -> rusqlite::Result<Vec<Candle>> {
@@ -131,18 +131,13 @@ fn candle(row: &rusqlite::Row<'_>) -> rusqlite::Result<Candle> {
     let price = |at| row.get(at).map(|StoredDecimal(price)| price);
     let prices = Ohlc { open: price(1)?, high: price(2)?, low: price(3)?, close: price(4)? };
     let StoredDecimal(volume) = row.get(5)?;
-    let candle = Candle::new(open_time, prices, volume)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))?;
     let amount = |at| -> rusqlite::Result<Option<Volume>> {
         let amount: Option<StoredDecimal<22>> = row.get(at)?;
         Ok(amount.map(|StoredDecimal(amount)| amount))
     };
-    let (Some(quote_volume), Some(trades), Some(taker_buy_volume), Some(taker_buy_quote_volume)) =
-        (amount(6)?, row.get(7)?, amount(8)?, amount(9)?)
-    else {
-        return Ok(candle);
-    };
-    Ok(candle.with_details(TradeDetails { quote_volume, trades, taker_buy_volume, taker_buy_quote_volume }))
+    let details = (amount(6)?, row.get(7)?, amount(8)?, amount(9)?);
+    let candle = candle_from(open_time, prices, volume, details);
+    candle.map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Integer, error.into()))
 }
 
 fn ask(reader: &Reader, assets: &[Asset]) -> Asked {

@@ -27,7 +27,7 @@ use self::changes::RecentChanges;
 use self::chunk::Chunk;
 pub(crate) use self::cut::CHUNK_BYTES_TYPICAL;
 use self::cut::Cut;
-pub(crate) use self::page::{PreparedPage, folded};
+pub(crate) use self::page::{PreparedPage, folded, hash};
 use self::reading::Reading;
 use super::admission::Admission;
 use super::problem::Problem;
@@ -92,8 +92,8 @@ pub(crate) enum Unanswered {
     Query(QueryError),
     /// Too many wait for the database.
     Full(Problem),
-    /// Only the database can tell: more was to be read than was asked for, and something there is wrong
-    /// that may be no part of the answer; or more than may be.
+    /// Only the database can tell. More is read than was asked for, and something is wrong there that may be
+    /// no part of the answer; or it would take more than a little effort.
     Elsewhere,
 }
 
@@ -137,7 +137,7 @@ impl PreparedCandles {
 
     /// The interval of the rows that a query asks for.
     pub(crate) fn interval_of(&self, query: &CandleQuery) -> Interval {
-        query.interval.unwrap_or(self.interval())
+        self.source.interval_of(query)
     }
 
     /// The page that a query of the present is answered with.

@@ -1,7 +1,5 @@
 //! A question about the present, and the answer that a page out of memory makes of it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use ohlcv_domain::{Interval, Timestamp};
 use ohlcv_usecases::CandleQuery;
 
@@ -10,7 +8,7 @@ use super::candles::CandlesBody;
 use super::dto::Prepared;
 use super::formats::Format;
 use super::paged::{Paged, Pages};
-use super::prepared::{PreparedPage, folded};
+use super::prepared::{PreparedPage, folded, hash};
 
 /// Where candles are served; the asset follows.
 const PATH: &str = "/api/v1/ohlcv";
@@ -39,12 +37,6 @@ impl Question {
             made_of: head.map(|head| (self, head)),
         }
     }
-}
-
-pub(crate) fn hash(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The pages around one, as the value of a `Link` header.

@@ -1,9 +1,12 @@
-//! Answers to what was asked before, for as long as the series stands where it stood.
+//! Answers to what was asked before, for as long as the series stands where it stood; and mended, when a
+//! few of its candles have changed.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use ohlcv_domain::Head;
 use ohlcv_ports::StoreError;
 use ohlcv_usecases::{QueryError, ReadSeries};
@@ -104,7 +107,7 @@ impl Repeats {
         Self { series: self.series.for_runtime(), prepared, answers }
     }
 
-    /// The same answer again, if it is still the right one.
+    /// The same answer again if it is still the right one, or as it is right now if that takes little.
     pub(crate) async fn again(&self, request: &Request) -> Again {
         let Some(repeat) = self.kept(request) else { return Again::Anew(None) };
         match self.series.head(repeat.made.head.asset).await {
@@ -122,15 +125,17 @@ impl Repeats {
     /// and have it read there takes longer than that.
     async fn mended(&self, request: &Request, repeat: &Repeat, head: Head) -> Again {
         let question = repeat.made.question;
-        let making = self.prepared.page_at_once(&question.query, question.all_fields, head);
-        let Ok(Some(page)) = tokio::time::timeout(MENDING_TIME_MAX, making).await else {
-            return Again::Anew(Some(Learnt(head)));
+        let making = async {
+            let page = self.prepared.page_at_once(&question.query, question.all_fields, head).await?;
+            let negotiated = Negotiated { format: Format::Json, given: question.format };
+            let answer = question.answered(page, self.prepared.interval_of(&question.query));
+            self.keep(request.uri(), &mut varying(answer, negotiated))
         };
-        let negotiated = Negotiated { format: Format::Json, given: question.format };
-        let answer = question.answered(page, self.prepared.interval_of(&question.query));
-        match self.keep(request.uri(), &mut varying(answer, negotiated)) {
-            Some(repeat) => Again::Right(repeat.response()),
-            None => Again::Anew(Some(Learnt(head))),
+        // A panic is a bug here; the usual way meets it too, and answers.
+        let making = AssertUnwindSafe(making).catch_unwind();
+        match tokio::time::timeout(MENDING_TIME_MAX, making).await {
+            Ok(Ok(Some(repeat))) => Again::Right(repeat.response()),
+            _ => Again::Anew(Some(Learnt(head))),
         }
     }
 

@@ -21,8 +21,7 @@ use super::formats::{ColumnsRows, Format, Negotiated, push_columns};
 use super::formatted::{Formatted, InAnyFormat, RowsWanted, columns_page};
 use super::no_answer::{NoAnswer, QueryProblem};
 use super::paged::Paged;
-use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded};
-use super::present::hash;
+use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded, hash};
 use super::problem::{Code, Problem};
 use super::query::{ASSETS_MAX, AllFields, AssetList, Limit, Param, Switch};
 

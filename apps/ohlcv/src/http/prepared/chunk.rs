@@ -12,6 +12,9 @@ use super::super::candle_bytes::push_row;
 /// A row, its comma included, with small numbers.
 const ROW_BYTES: usize = 192;
 
+/// How much room a chunk may have that it does not need.
+const SPARE_BYTES_MAX: usize = 4 * 1024;
+
 /// A row's place in the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
@@ -35,7 +38,7 @@ pub(super) struct Chunk {
 impl Chunk {
     /// The rows of `bounds`.
     pub(super) fn of(bounds: TimeRange, read: &FilledRows, all_fields: bool) -> Self {
-        let mut building = Building::with_room(read.rows.len());
+        let mut building = Building::with_room(read.rows.len(), read.rows.len() * ROW_BYTES);
         building.write(&read.rows, all_fields);
         building.finish(bounds, read.carried_from)
     }
@@ -48,10 +51,14 @@ impl Chunk {
         read: &FilledRows,
         all_fields: bool,
     ) -> Self {
-        let mut building = Building::with_room(self.places.len() + read.rows.len());
-        building.copy(self, self.between(bounds.start(), stale.start()));
+        let before = self.between(bounds.start(), stale.start());
+        let behind = self.between(stale.end(), bounds.end());
+        let rows = before.len() + read.rows.len() + behind.len();
+        let bytes = self.slice(&before).len() + read.rows.len() * ROW_BYTES + self.slice(&behind).len();
+        let mut building = Building::with_room(rows, bytes);
+        building.copy(self, before);
         building.write(&read.rows, all_fields);
-        building.copy(self, self.between(stale.end(), bounds.end()));
+        building.copy(self, behind);
         let carried_from =
             if stale.start() <= bounds.start() { read.carried_from } else { self.carried_from };
         building.finish(bounds, carried_from)
@@ -143,8 +150,8 @@ struct Building {
 }
 
 impl Building {
-    fn with_room(rows: usize) -> Self {
-        Self { json: String::with_capacity(rows * ROW_BYTES), places: Vec::with_capacity(rows) }
+    fn with_room(rows: usize, bytes: usize) -> Self {
+        Self { json: String::with_capacity(bytes), places: Vec::with_capacity(rows) }
     }
 
     fn write(&mut self, rows: &[Row], all_fields: bool) {
@@ -171,8 +178,10 @@ impl Building {
     }
 
     fn finish(mut self, bounds: TimeRange, carried_from: Option<Timestamp>) -> Chunk {
-        self.json.shrink_to_fit();
-        self.places.shrink_to_fit();
+        // To give a little back would copy all of it once more.
+        if self.json.capacity() - self.json.len() > SPARE_BYTES_MAX {
+            self.json.shrink_to_fit();
+        }
         Chunk { bounds, carried_from, bytes: self.json.into(), places: self.places }
     }
 }

@@ -9,6 +9,8 @@ const CHUNK_SLOTS: u64 = if cfg!(test) { 8 } else { 1_024 };
 pub(crate) const CHUNK_BYTES_TYPICAL: u64 = 180 * CHUNK_SLOTS;
 /// How many chunks one question to the store covers at most.
 const CHUNKS_PER_LOAD_MAX: u64 = if cfg!(test) { 3 } else { 10 };
+/// How many rows it brings at most: as many as those chunks hold, and what lies off the grid.
+pub(super) const ROWS_PER_LOAD_MAX: u64 = 2 * CHUNKS_PER_LOAD_MAX * CHUNK_SLOTS;
 /// How many stored slots a chunk of derived ones is made of at most, a single derived slot's apart: who
 /// asks for one row waits for a whole chunk the first time. A month and a half of minutes.
 const CHUNK_BASE_SLOTS_MAX: u64 = if cfg!(test) { 40 } else { 65_536 };
@@ -61,7 +63,7 @@ impl Cut {
         TimeRange::new(at(number), at(number.saturating_add(1))).unwrap_or(TimeRange::ALL)
     }
 
-    /// How many slots a range touches at most.
+    /// How many slots a range touches, roughly: slots of a month are counted as long ones.
     pub(super) fn slots_in(self, range: TimeRange) -> u64 {
         let each = self.millis_each.unsigned_abs() / self.slots;
         let millis = range.end().millis().saturating_sub(range.start().millis()).unsigned_abs();

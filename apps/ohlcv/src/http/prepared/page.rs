@@ -1,6 +1,7 @@
 //! A page of rows as slices of chunks.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -71,4 +72,11 @@ impl Picks {
 /// One more number folded in, so that their order matters. The constant is the golden ratio's.
 pub(crate) fn folded(so_far: u64, digest: u64) -> u64 {
     (so_far.rotate_left(5) ^ digest).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// A number that tells a value.
+pub(crate) fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

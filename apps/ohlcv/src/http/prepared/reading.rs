@@ -10,7 +10,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::changes::RecentChanges;
 use super::chunk::Chunk;
-use super::cut::Cut;
+use super::cut::{Cut, ROWS_PER_LOAD_MAX};
 use super::page::{Pick, Picks, PreparedPage};
 use super::{ChunkKey, Effort, Kept, PreparedCandles, Series, Unanswered, Variant};
 
@@ -18,10 +18,10 @@ use super::{ChunkKey, Effort, Kept, PreparedCandles, Series, Unanswered, Variant
 /// read anew.
 const CHANGE_READS_MAX: usize = 5;
 
-/// How many rows between the slots of a range are passed over, beside one for each slot.
-const ROWS_OFF_GRID_MAX: u64 = 16;
-/// How many slots are read with little effort: what a store answers without waiting for others.
-const SLOTS_WITH_LITTLE_MAX: u64 = 32;
+/// How many slots are read with little effort, and how many rows: what a store answers without waiting
+/// for others. Few in tests, which have to cross them.
+const SLOTS_WITH_LITTLE_MAX: u64 = if cfg!(test) { 4 } else { 32 };
+const ROWS_WITH_LITTLE_MAX: u64 = 2 * SLOTS_WITH_LITTLE_MAX;
 
 /// One query on its way.
 pub(super) struct Reading<'a> {
@@ -123,6 +123,9 @@ impl Reading<'_> {
     /// The chunk of the next stored row beyond an empty chunk; none if the range has no more. Long
     /// holes are passed over with one question.
     async fn beyond(&self, number: i64, take: Take, range: TimeRange) -> Result<Option<i64>, Unanswered> {
+        if self.effort == Effort::Little {
+            return Err(Unanswered::Elsewhere);
+        }
         let here = self.cut.time_of(number);
         let rest = match take {
             Take::Oldest => TimeRange::new(here.end().max(range.start()), range.end()),
@@ -291,8 +294,8 @@ impl Reading<'_> {
         if range.is_empty() {
             return Ok(FilledRows::default());
         }
-        let slots = self.cut.slots_in(range);
-        if self.effort == Effort::Little && (self.derived.is_some() || slots > SLOTS_WITH_LITTLE_MAX) {
+        let many = self.derived.is_some() || self.cut.slots_in(range) > SLOTS_WITH_LITTLE_MAX;
+        if self.effort == Effort::Little && many {
             return Err(Unanswered::Elsewhere);
         }
         let (asset, source) = (self.variant.asset, &self.prepared.source);
@@ -303,8 +306,10 @@ impl Reading<'_> {
         if let Some(shown) = self.shown {
             return Ok(source.filled(asset, shown.grid().slots_in(range), None).await?);
         }
-        // The slots of a chunk need not begin where it does.
-        let rows_max = 2 * slots + ROWS_OFF_GRID_MAX;
+        let rows_max = match self.effort {
+            Effort::Any => ROWS_PER_LOAD_MAX,
+            Effort::Little => ROWS_WITH_LITTLE_MAX,
+        };
         let candles = source.stored(asset, range, Take::Oldest, rows_max, None).await?;
         if candles.len() as u64 == rows_max {
             let reason = format!("{asset} has {rows_max} rows or more in {range}: far more than slots");

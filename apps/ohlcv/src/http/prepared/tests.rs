@@ -319,6 +319,11 @@ async fn a_page_is_made_at_once_where_only_a_few_rows_have_to_be_read() {
         commit(store.as_ref(), next + 3, &[Some(96); 10], Cause::Pending).await;
         assert_eq!(at_once(ask).await, (None, 0), "a chunk is missing");
         kept.page(&query(ask), false).await.unwrap();
+        commit(store.as_ref(), 8, &[Some(5); 3], Cause::Pending).await;
+        assert_eq!(at_once(ask).await, (Some(count + 13), 3), "a few candles");
+        commit(store.as_ref(), 8, &[Some(6); 8], Cause::Pending).await;
+        assert_eq!(at_once(ask).await.0, None, "more than a few");
+        kept.page(&query(ask), false).await.unwrap();
         let days = Ask { interval: Some(Interval::D1), ..ask };
         kept.page(&query(days), false).await.unwrap();
         commit(store.as_ref(), 3, &[Some(5)], Cause::Pending).await;
@@ -331,4 +336,20 @@ async fn a_page_is_made_at_once_where_only_a_few_rows_have_to_be_read() {
 async fn plain(store: &Arc<MemoryStore>, ask: Ask) -> usize {
     let source = source(Arc::<MemoryStore>::clone(store), store);
     QueryCandles::new(source).run(query(ask)).await.unwrap().rows.len()
+}
+
+#[tokio::test]
+async fn a_page_is_not_made_at_once_where_there_is_no_turn() {
+    let store = Arc::new(MemoryStore::new());
+    commit(store.as_ref(), 0, &[Some(1); 5], Cause::SourceEmpty).await;
+    let admission = Arc::new(Admission::new(1));
+    let source = source(Arc::<MemoryStore>::clone(&store), &store);
+    let kept = PreparedCandles::new(source, 1 << 20, Arc::clone(&admission));
+    kept.page(&query(YEAR), false).await.unwrap();
+    commit(store.as_ref(), 5, &[Some(2)], Cause::Pending).await;
+    let head = kept.source.head(asset()).await.unwrap().unwrap();
+    let turn = admission.turn().unwrap();
+    assert!(kept.page_at_once(&query(YEAR), false, head).await.is_none());
+    drop(turn);
+    assert_eq!(kept.page_at_once(&query(YEAR), false, head).await.unwrap().count, 6);
 }
