@@ -1,5 +1,7 @@
-//! Quick questions, which are put beside the pool: where series stand, for which every reader waits, and,
-//! for who asks from a runtime of its own, the few candles that have changed since.
+//! Quick questions, which are put beside the pool.
+//!
+//! Where series stand, which every reader waits for; and, for who asks from a runtime of its own, the few
+//! candles that have changed since.
 
 mod postgres;
 mod shelf;

@@ -104,15 +104,18 @@ fn candle(number: u64) -> Commit {
 
 async fn a_question_where_a_series_stands_waits_for_the_connection_that_is_lent(backend: Backend) {
     let database = migrated(backend).await;
-    let store = open(&database).await;
+    let db = database.connect().await;
+    let store = SqlStore::new(db.clone(), ohlcv_migration::newest());
     store.apply(flat(1)).await.unwrap();
     from_elsewhere(async move {
         let names = [btc()];
         let stands = store.heads(&names).await.unwrap();
+        // From now on the pool gives no connection.
+        db.close().await.unwrap();
         let mut most = 0;
         for _ in 0..20 {
             let few = store.page(btc(), TimeRange::ALL, Take::Oldest, 1);
-            let asked = async { tokio::join!(few, store.heads(&names)) };
+            let asked = async { tokio::join!(biased; few, store.heads(&names)) };
             let watched = async {
                 loop {
                     most = most.max(store.connections().kept);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::{DbErr, sqlx};
 use tokio::runtime::{self, Handle};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::query_error;
@@ -18,6 +18,8 @@ const KEPT_TIME_MAX: Duration = Duration::from_secs(30 * 60);
 const UNUSED_TIME_MAX: Duration = Duration::from_secs(300);
 /// How long the pool is used when nothing could be opened beside it.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+/// How long one that is lent is waited for before another one is opened.
+const LENT_TIME_MAX: Duration = Duration::from_millis(20);
 /// How long, and how often in between, those in use are waited for when all are closed.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
 const CLOSING_PAUSE: Duration = Duration::from_millis(5);
@@ -76,10 +78,12 @@ impl<C> Default for Shelf<C> {
 
 impl<C: Connection> Shelf<C> {
     /// The connection of this runtime, for the question that all readers wait for. One that is lent is waited
-    /// for: another one would take longer to open. If it has ended meanwhile, the question tells.
+    /// for a moment: another one would most likely take longer to open. If it has ended meanwhile, the
+    /// question tells.
     pub(super) async fn take(&self) -> Result<Option<Kept<C>>, DbErr> {
         let own = Handle::current().id();
-        // Ends: whoever borrows gives back, and sets itself a limit.
+        let waiting_ends = Instant::now() + LENT_TIME_MAX;
+        // Ends when the time is over; most often after one loan.
         loop {
             let (kept, lent) = {
                 let mut inner = lock(&self.inner);
@@ -89,7 +93,11 @@ impl<C: Connection> Shelf<C> {
                 (inner.kept.remove(&own), inner.lent.get(&own).cloned())
             };
             match (kept, lent) {
-                (None, Some(lent)) => lent.cancelled().await,
+                (None, Some(lent)) => {
+                    if timeout_at(waiting_ends, lent.cancelled()).await.is_err() {
+                        return Ok(None);
+                    }
+                }
                 (kept, _) => return Ok(kept.filter(Kept::is_fresh)),
             }
         }
@@ -100,6 +108,10 @@ impl<C: Connection> Shelf<C> {
     pub(super) fn borrow(&self) -> Option<Borrowed<'_, C>> {
         let own = Handle::current().id();
         let mut inner = lock(&self.inner);
+        if inner.lent.contains_key(&own) {
+            // A second loan would take the place of the first, which others may wait for.
+            return None;
+        }
         let kept = inner.kept.remove(&own)?;
         inner.lent.insert(own, CancellationToken::new());
         drop(inner);
@@ -223,5 +235,86 @@ impl<C> Kept<C> {
 
     fn is_fresh(&self) -> bool {
         self.used.elapsed() < UNUSED_TIME_MAX && self.since.elapsed() < KEPT_TIME_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of many, by its number.
+    struct Numbered(u32);
+
+    impl Connection for Numbered {
+        async fn close(self) {}
+    }
+
+    async fn with_one() -> Shelf<Numbered> {
+        let shelf = Shelf::default();
+        put(&shelf, 1).await;
+        shelf
+    }
+
+    async fn put(shelf: &Shelf<Numbered>, number: u32) {
+        let place = shelf.place().unwrap();
+        shelf.put(Kept::new(Numbered(number), place)).await;
+    }
+
+    async fn taken(shelf: &Shelf<Numbered>) -> Option<u32> {
+        shelf.take().await.unwrap().map(|kept| kept.connection.0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lent_is_waited_for_until_it_is_given_back_or_lost() {
+        let shelf = with_one().await;
+        let lent = shelf.borrow().unwrap();
+        let given_back = async {
+            tokio::time::sleep(LENT_TIME_MAX / 2).await;
+            lent.give_back().await;
+        };
+        assert_eq!(tokio::join!(taken(&shelf), given_back).0, Some(1));
+        put(&shelf, 2).await;
+        let lent = shelf.borrow().unwrap();
+        let lost = async {
+            tokio::time::sleep(LENT_TIME_MAX / 2).await;
+            drop(lent);
+        };
+        let began = Instant::now();
+        assert_eq!(tokio::join!(taken(&shelf), lost).0, None);
+        assert!(began.elapsed() < LENT_TIME_MAX, "{:?}", began.elapsed());
+        assert_eq!(shelf.open(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lent_for_long_is_not_waited_for() {
+        let shelf = with_one().await;
+        let _lent = shelf.borrow().unwrap();
+        let began = Instant::now();
+        assert_eq!(taken(&shelf).await, None);
+        assert!(began.elapsed() >= LENT_TIME_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_is_lent_at_a_time() {
+        let shelf = with_one().await;
+        let lent = shelf.borrow().unwrap();
+        put(&shelf, 2).await;
+        assert!(shelf.borrow().is_none());
+        assert_eq!(taken(&shelf).await, Some(2));
+        lent.give_back().await;
+        assert_eq!(shelf.borrow().unwrap().connection().unwrap().0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_after_the_end_is_closed() {
+        let shelf = with_one().await;
+        let lent = shelf.borrow().unwrap();
+        let given_back = async {
+            tokio::time::sleep(LENT_TIME_MAX / 2).await;
+            lent.give_back().await;
+        };
+        tokio::join!(shelf.close(), given_back);
+        assert_eq!(shelf.open(), 0);
+        assert!(shelf.take().await.is_err());
     }
 }

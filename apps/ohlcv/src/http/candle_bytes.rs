@@ -12,12 +12,16 @@ const ROW_BYTES_ALL_FIELDS: usize = 320;
 /// What stands around the rows.
 const FRAME_BYTES: usize = 96;
 
+/// The room that is made for a row.
+pub(crate) const fn row_bytes(all_fields: bool) -> usize {
+    if all_fields { ROW_BYTES_ALL_FIELDS } else { ROW_BYTES }
+}
+
 /// The answer in JSON, ready to be sent.
 ///
 /// None of the texts needs escaping: they are names of assets and intervals, digits and times.
 pub(crate) fn candle_bytes(asset: Asset, interval: Interval, rows: &[Row], all_fields: bool) -> Vec<u8> {
-    let row_bytes = if all_fields { ROW_BYTES_ALL_FIELDS } else { ROW_BYTES };
-    let mut json = String::with_capacity(FRAME_BYTES + rows.len() * row_bytes);
+    let mut json = String::with_capacity(FRAME_BYTES + rows.len() * row_bytes(all_fields));
     // Writing to a string cannot fail.
     let _ = write!(json, r#"{{"asset":"{asset}","interval":"{interval}","data":["#);
     for (at, row) in rows.iter().enumerate() {

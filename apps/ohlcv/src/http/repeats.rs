@@ -1,5 +1,4 @@
-//! Answers to what was asked before, for as long as the series stands where it stood; and mended, when a
-//! few of its candles have changed.
+//! Answers to what was asked before, given again where little or nothing has changed since.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

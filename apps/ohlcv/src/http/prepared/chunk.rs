@@ -7,10 +7,7 @@ use bytes::Bytes;
 use ohlcv_domain::{Row, TimeRange, Timestamp};
 use ohlcv_usecases::FilledRows;
 
-use super::super::candle_bytes::push_row;
-
-/// A row, its comma included, with small numbers.
-const ROW_BYTES: usize = 192;
+use super::super::candle_bytes::{push_row, row_bytes};
 
 /// How much room a chunk may have that it does not need.
 const SPARE_BYTES_MAX: usize = 4 * 1024;
@@ -32,13 +29,15 @@ pub(super) struct Chunk {
     // Where the close comes from that its first rows carry.
     carried_from: Option<Timestamp>,
     bytes: Bytes,
+    // The memory that holds them.
+    room: usize,
     places: Vec<Place>,
 }
 
 impl Chunk {
     /// The rows of `bounds`.
     pub(super) fn of(bounds: TimeRange, read: &FilledRows, all_fields: bool) -> Self {
-        let mut building = Building::with_room(read.rows.len(), read.rows.len() * ROW_BYTES);
+        let mut building = Building::with_room(read.rows.len(), read.rows.len() * row_bytes(all_fields));
         building.write(&read.rows, all_fields);
         building.finish(bounds, read.carried_from)
     }
@@ -54,8 +53,8 @@ impl Chunk {
         let before = self.between(bounds.start(), stale.start());
         let behind = self.between(stale.end(), bounds.end());
         let rows = before.len() + read.rows.len() + behind.len();
-        let bytes = self.slice(&before).len() + read.rows.len() * ROW_BYTES + self.slice(&behind).len();
-        let mut building = Building::with_room(rows, bytes);
+        let kept = self.slice(&before).len() + self.slice(&behind).len();
+        let mut building = Building::with_room(rows, kept + read.rows.len() * row_bytes(all_fields));
         building.copy(self, before);
         building.write(&read.rows, all_fields);
         building.copy(self, behind);
@@ -110,7 +109,7 @@ impl Chunk {
     /// The memory that it takes, in bytes.
     pub(super) fn weight(&self) -> u64 {
         let places = self.places.capacity() * size_of::<Place>();
-        (self.bytes.len() + places + size_of::<Self>()) as u64
+        (self.room + places + size_of::<Self>()) as u64
     }
 
     /// The rows that open in a range, by their numbers.
@@ -182,6 +181,7 @@ impl Building {
         if self.json.capacity() - self.json.len() > SPARE_BYTES_MAX {
             self.json.shrink_to_fit();
         }
-        Chunk { bounds, carried_from, bytes: self.json.into(), places: self.places }
+        let room = self.json.capacity();
+        Chunk { bounds, carried_from, bytes: self.json.into(), room, places: self.places }
     }
 }

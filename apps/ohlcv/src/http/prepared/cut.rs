@@ -67,7 +67,7 @@ impl Cut {
     pub(super) fn slots_in(self, range: TimeRange) -> u64 {
         let each = self.millis_each.unsigned_abs() / self.slots;
         let millis = range.end().millis().saturating_sub(range.start().millis()).unsigned_abs();
-        millis / each + 1
+        millis.div_ceil(each)
     }
 
     /// How many chunks so many rows fill, if there is one in every slot.

@@ -18,8 +18,8 @@ use super::{ChunkKey, Effort, Kept, PreparedCandles, Series, Unanswered, Variant
 /// read anew.
 const CHANGE_READS_MAX: usize = 5;
 
-/// How many slots are read with little effort, and how many rows: what a store answers without waiting
-/// for others. Few in tests, which have to cross them.
+/// How many slots are read with little effort, and how many rows where there may be some off the grid:
+/// what a store answers without waiting for others. Few in tests, which have to cross them.
 const SLOTS_WITH_LITTLE_MAX: u64 = if cfg!(test) { 4 } else { 32 };
 const ROWS_WITH_LITTLE_MAX: u64 = 2 * SLOTS_WITH_LITTLE_MAX;
 

@@ -319,8 +319,8 @@ async fn a_page_is_made_at_once_where_only_a_few_rows_have_to_be_read() {
         commit(store.as_ref(), next + 3, &[Some(96); 10], Cause::Pending).await;
         assert_eq!(at_once(ask).await, (None, 0), "a chunk is missing");
         kept.page(&query(ask), false).await.unwrap();
-        commit(store.as_ref(), 8, &[Some(5); 3], Cause::Pending).await;
-        assert_eq!(at_once(ask).await, (Some(count + 13), 3), "a few candles");
+        commit(store.as_ref(), 8, &[Some(5); 4], Cause::Pending).await;
+        assert_eq!(at_once(ask).await, (Some(count + 13), 4), "a few candles");
         commit(store.as_ref(), 8, &[Some(6); 8], Cause::Pending).await;
         assert_eq!(at_once(ask).await.0, None, "more than a few");
         kept.page(&query(ask), false).await.unwrap();

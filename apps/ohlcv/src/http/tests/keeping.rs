@@ -195,14 +195,14 @@ async fn an_answer_that_follows_a_change_is_the_one_that_another_process_gives()
     }
 }
 
-#[tokio::test]
-async fn what_a_new_candle_changes_is_read_where_the_question_came_in() {
+/// Asks a thread of the API for the example series, then once more after a new candle; `read` is told where
+/// rows are read. Returns the second answer, and the runtime of that thread.
+async fn asked_twice(read: impl Fn(runtime::Id) + Send + Sync + 'static) -> (Answer, runtime::Id) {
     let store = example_store().await;
-    let readers = Arc::new(Mutex::new(Vec::new()));
     let mut candles = MockCandleStore::new();
-    let (real, seen) = (Arc::clone(&store), Arc::clone(&readers));
+    let real = Arc::clone(&store);
     candles.expect_page().returning(move |asset, range, take, limit| {
-        seen.lock().unwrap().push(Handle::current().id());
+        read(Handle::current().id());
         futures::executor::block_on(real.page(asset, range, take, limit))
     });
     let parts = parts_of(Arc::clone(&store), CorsOrigins::None);
@@ -212,14 +212,31 @@ async fn what_a_new_candle_changes_is_read_where_the_question_came_in() {
     let client = TestClient::new(endpoint(HttpParts { series, ..parts }).for_thread().boxed());
     let front = std::thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let second = runtime.block_on(async {
             let url = "/api/v1/ohlcv/BTC?fill=true";
-            let count = get(&client, url).await.rows().len();
+            assert_eq!(get(&client, url).await.rows().len(), 18);
             write(&store, "BTC", vec![example(18)], slot(19)).await;
-            assert_eq!(get(&client, url).await.rows().len(), count + 1);
+            get(&client, url).await
         });
-        runtime.handle().id()
+        (second, runtime.handle().id())
     });
-    let front = tokio::task::spawn_blocking(|| front.join().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(|| front.join().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_new_candle_changes_is_read_where_the_question_came_in() {
+    let readers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&readers);
+    let (answer, front) = asked_twice(move |reader| seen.lock().unwrap().push(reader)).await;
+    assert_eq!(answer.rows().len(), 19);
     assert_eq!(*readers.lock().unwrap(), [Handle::current().id(), front]);
+}
+
+#[tokio::test]
+async fn a_bug_that_is_met_while_an_answer_is_mended_is_answered_as_any_other() {
+    let usual = Handle::current().id();
+    let (answer, _) = asked_twice(move |reader| assert_eq!(reader, usual, "a bug of the store")).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer.json()["code"], "internal");
+    assert!(answer.header("x-request-id").is_some());
 }
