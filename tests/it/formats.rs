@@ -15,9 +15,9 @@ ohlcv_tests::on_each_database!(a_failure_in_the_middle_of_a_long_answer_is_seen_
 
 /// Too many for what the system keeps between two ends of a connection, in any format.
 const MANY: u64 = 400_000;
-/// What memory may grow by when an answer grows by all of these rows, in KiB: caches fill. As values and bytes
-/// they take five times that and more.
-const GROWTH_KIB_MAX: u64 = 20 * 1024;
+/// What memory may grow by when an answer grows by all of these rows, in KiB: caches fill, and threads take
+/// memory they keep. As bytes alone the rows take more, and as values several times that.
+const GROWTH_KIB_MAX: u64 = 30 * 1024;
 /// Long answers at once, as ARCHITECTURE.md tells it.
 const LONG_ANSWERS_MAX: usize = 16;
 /// What a test waits for at most.
@@ -66,7 +66,8 @@ async fn a_long_answer_takes_no_more_memory_than_a_short_one() {
     for format in FORMATS {
         let before = running.memory_peak_kib();
         let (bytes, lines) = taken(begin(&url, &format!("format={format}")).await).await.unwrap();
-        let grown = running.memory_peak_kib() - before;
+        // The system counts for each core by itself, so that a later peak may be told as a little less.
+        let grown = running.memory_peak_kib().saturating_sub(before);
         println!("{format}: {bytes} bytes, memory grew by {grown} KiB to {}", running.memory_peak_kib());
         assert!(bytes > MANY * 60, "{format}: {bytes}");
         match format {
