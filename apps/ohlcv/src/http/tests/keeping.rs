@@ -2,11 +2,17 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
-use ohlcv_ports::{MockCandleStore, MockCoverage};
+use async_trait::async_trait;
+use ohlcv_domain::{Applied, Breaks, Change, TimeRange};
+use ohlcv_ports::{MockCandleStore, MockCoverage, StoreError, Take};
 use tokio::runtime::{self, Handle};
 
 use super::*;
+
+/// What a test waits for at most.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn with_tag(client: &Client, url: &str, tag: &str) -> Answer {
     send(client, Method::GET, url, &[("if-none-match", tag)]).await
@@ -205,10 +211,15 @@ async fn asked_twice(read: impl Fn(runtime::Id) + Send + Sync + 'static) -> (Ans
         read(Handle::current().id());
         futures::executor::block_on(real.page(asset, range, take, limit))
     });
+    asked_twice_of(Arc::new(candles), store).await
+}
+
+/// The same of candles that come from `store`, however they are read.
+async fn asked_twice_of(candles: Arc<dyn CandleStore>, store: Arc<MemoryStore>) -> (Answer, runtime::Id) {
     let parts = parts_of(Arc::clone(&store), CorsOrigins::None);
     let coverage = Arc::<MemoryStore>::clone(&store);
     let history = Arc::new(MemoryStore::new());
-    let series = ReadSeries::new(Arc::new(candles), coverage, history, Interval::H12, vec![asset("BTC")]);
+    let series = ReadSeries::new(candles, coverage, history, Interval::H12, vec![asset("BTC")]);
     let client = TestClient::new(endpoint(HttpParts { series, ..parts }).for_thread().boxed());
     let front = std::thread::spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -239,4 +250,54 @@ async fn a_bug_that_is_met_while_an_answer_is_mended_is_answered_as_any_other() 
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(answer.json()["code"], "internal");
     assert!(answer.header("x-request-id").is_some());
+}
+
+/// Gives rows on one runtime at once; who asks elsewhere waits for long.
+#[derive(Debug)]
+struct SlowElsewhere {
+    real: Arc<MemoryStore>,
+    home: runtime::Id,
+}
+
+#[async_trait]
+impl CandleStore for SlowElsewhere {
+    async fn apply(&self, commit: Commit) -> Result<Applied, StoreError> {
+        self.real.apply(commit).await
+    }
+
+    async fn page(
+        &self,
+        asset: Asset,
+        range: TimeRange,
+        take: Take,
+        limit: u64,
+    ) -> Result<Vec<Candle>, StoreError> {
+        if Handle::current().id() != self.home {
+            tokio::time::sleep(2 * PATIENCE).await;
+        }
+        self.real.page(asset, range, take, limit).await
+    }
+
+    async fn breaks(&self, asset: Asset, range: TimeRange, longer: Duration) -> Result<Breaks, StoreError> {
+        self.real.breaks(asset, range, longer).await
+    }
+
+    async fn changes(&self, asset: Asset, seq: u64, limit: u64) -> Result<Vec<Change>, StoreError> {
+        self.real.changes(asset, seq, limit).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.real.ready().await
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_long_to_mend_is_made_in_the_usual_way() {
+    let store = example_store().await;
+    let candles = SlowElsewhere { real: Arc::clone(&store), home: Handle::current().id() };
+    let asked = Instant::now();
+    let (answer, _) = asked_twice_of(Arc::new(candles), store).await;
+    assert_eq!(answer.rows().len(), 19);
+    // The second it may take, and no more of the time that a client is kept waiting.
+    assert!(asked.elapsed() < PATIENCE, "{:?}", asked.elapsed());
 }
