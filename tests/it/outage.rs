@@ -10,7 +10,7 @@ use ohlcv_ports::{Clock, Coverage};
 use ohlcv_tests::fake_binance::Options;
 use ohlcv_tests::http_client;
 use ohlcv_tests::postgres::OwnServer;
-use ohlcv_tests::process::Program;
+use ohlcv_tests::process::{Program, said};
 use ohlcv_tests::service::{Answer, get};
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
@@ -98,6 +98,44 @@ async fn a_database_that_was_away_costs_nothing_but_the_time() {
     let closed_until = HALF_DAY.closed_until(now, Duration::from_secs(30));
     let since = TimeRange::new("2019-01-01T00:00:00Z".parse().unwrap(), closed_until).unwrap();
     assert_eq!(assets["assets"][0]["total_candles"], HALF_DAY.slots_in(since).len(), "{assets}");
+    running.signal("TERM");
+    assert_eq!(running.wait(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_lets_nobody_in_for_a_while_is_away_and_nothing_worse() {
+    let server = OwnServer::start().await;
+    let operator = connect(&server.url()).await.unwrap();
+    ohlcv_migration::up(&operator).await.unwrap();
+    let make = "CREATE ROLE guest LOGIN IN ROLE pg_read_all_data, pg_write_all_data";
+    operator.execute_unprepared(make).await.unwrap();
+    let mut url = reqwest::Url::parse(&server.url()).unwrap();
+    url.set_username("guest").unwrap();
+    let program = Program::new(env!("CARGO_BIN_EXE_ohlcv"))
+        .with("DATABASE_URL", url.as_str())
+        .with("TRACKED_ASSETS", "BTC")
+        .with("LISTEN_ADDRESS", "127.0.0.1:0");
+    let mut running = program.start(&["serve"]);
+    let url = running.url();
+    let paths = ["/api/v1/ohlcv/BTC", "/api/v1/ohlcv/BTC?format=csv", "/api/v1/assets", "/api/v1/prices?assets=BTC"];
+    for path in paths {
+        answered(&url, path, 200).await;
+    }
+    operator.execute_unprepared("ALTER ROLE guest NOLOGIN").await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guest'";
+    operator.execute_unprepared(end).await.unwrap();
+    for path in paths {
+        let away = get(&http_client(), &url, path).await;
+        assert_eq!((away.status, away.json()["code"].as_str()), (503, Some("unavailable")), "{path}: {}", away.text);
+    }
+    // Who starts now is told why, and waits for nothing.
+    let refused = program.run(&["assets"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("not permitted to log in"), "{}", said(&refused));
+    operator.execute_unprepared("ALTER ROLE guest LOGIN").await.unwrap();
+    for path in paths {
+        answered(&url, path, 200).await;
+    }
     running.signal("TERM");
     assert_eq!(running.wait(), Some(0));
 }

@@ -9,7 +9,7 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynch
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, sqlx};
 
 use super::SqlStore;
-use super::error::{is_locked, is_pool_timeout, store_error};
+use super::error::{cannot_open_file, is_locked, is_pool_timeout, opening_error};
 
 /// Connections of one process. More readers than this wait for a free one.
 const CONNECTIONS_MAX: u32 = 10;
@@ -83,7 +83,14 @@ async fn open(
             let reason = format!("no connection came within {seconds} s: {hint}");
             return StoreError::Unavailable { reason, source: None };
         }
-        store_error(error)
+        if cannot_open_file(&error) {
+            let reason =
+                "the file cannot be opened: it has to be there, or the address to end in ?mode=rwc, which \
+                makes it; and its folder has to be there, with leave to write"
+                    .to_owned();
+            return StoreError::Unavailable { reason, source: Some(Box::new(error)) };
+        }
+        opening_error(error)
     })
 }
 
@@ -160,6 +167,20 @@ mod tests {
                 Err(StoreError::Refused { reason, source: None }) => {
                     assert!(reason.contains(told) && !reason.contains("s3cret"), "{url}: {reason}");
                     assert!(!reason.contains("error with configuration"), "{reason}");
+                }
+                other => panic!("{url}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_there_is_told_with_how_it_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, mode) in [("new.db", ""), ("no/new.db", "?mode=rwc")] {
+            let url = format!("sqlite://{}{mode}", folder.path().join(file).display());
+            match connect(&url).await {
+                Err(StoreError::Unavailable { reason, source: Some(_) }) => {
+                    assert!(reason.contains("?mode=rwc") && reason.contains("folder"), "{url}: {reason}");
                 }
                 other => panic!("{url}: {other:?}"),
             }

@@ -17,6 +17,8 @@ pub fn store_error(error: DbErr) -> StoreError {
             StoreError::LeaseLost { lease: what[LEASE_LOST.len()..].to_owned() }
         }
         DbErr::Type(what) => StoreError::Corrupt { reason: what.clone() },
+        // The pool could not open one more; it could once. Such as where an operator lets nobody in for a while.
+        DbErr::Conn(RuntimeErr::SqlxError(cause)) if is_of_postgres(cause) => unavailable(reason, error),
         DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
             RuntimeErr::SqlxError(cause) if passes(cause) => unavailable(reason, error),
             // Such as NaN in a column of prices.
@@ -25,6 +27,20 @@ pub fn store_error(error: DbErr) -> StoreError {
         },
         _ => refused(reason, error),
     }
+}
+
+/// The same of a database that was never opened: one that does not let us in most likely never will.
+#[must_use]
+pub(super) fn opening_error(error: DbErr) -> StoreError {
+    match &error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause)) if !passes(cause) => refused(error.to_string(), error),
+        _ => store_error(error),
+    }
+}
+
+/// Whether SQLite could not open the file.
+pub(super) fn cannot_open_file(error: &DbErr) -> bool {
+    sqlite_code(error) == Some(SQLITE_CANTOPEN)
 }
 
 /// Whether a pool gave up waiting for its first connection.
@@ -43,11 +59,14 @@ fn refused(reason: String, error: DbErr) -> StoreError {
 
 /// Whether SQLite gave up because another connection holds the file.
 pub(super) fn is_locked(error: &DbErr) -> bool {
-    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else { return false };
-    let RuntimeErr::SqlxError(cause) = cause else { return false };
-    let sqlx::Error::Database(error) = cause.as_ref() else { return false };
-    let sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
-    sqlite && primary_code(error.as_ref()) == SQLITE_BUSY
+    sqlite_code(error) == Some(SQLITE_BUSY)
+}
+
+fn sqlite_code(error: &DbErr) -> Option<u32> {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else { return None };
+    let RuntimeErr::SqlxError(cause) = cause else { return None };
+    let sqlx::Error::Database(error) = cause.as_ref() else { return None };
+    error.try_downcast_ref::<sqlx::sqlite::SqliteError>().map(|_| primary_code(error.as_ref()))
 }
 
 /// Whether the connection is of no more use, or never was.
@@ -55,13 +74,17 @@ pub(super) fn is_gone(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
         // Connection trouble, and the ends that an operator or a restart makes.
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some()
-                && ["08", "57P"].iter().any(|class| code.starts_with(class))
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            is_of_postgres(error) && ["08", "57P"].iter().any(|class| code.starts_with(class))
         }
         _ => false,
     }
+}
+
+fn is_of_postgres(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some())
 }
 
 /// Whether a value is none of its column's type.
@@ -91,10 +114,11 @@ fn database_error_passes(error: &dyn DatabaseError) -> bool {
         return ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class));
     }
     // BUSY, LOCKED, IOERR, FULL, CANTOPEN.
-    matches!(primary_code(error), SQLITE_BUSY | 6 | 10 | 13 | 14)
+    matches!(primary_code(error), SQLITE_BUSY | 6 | 10 | 13 | SQLITE_CANTOPEN)
 }
 
 const SQLITE_BUSY: u32 = 5;
+const SQLITE_CANTOPEN: u32 = 14;
 
 /// SQLite's primary result code stands in the lowest byte.
 fn primary_code(error: &dyn DatabaseError) -> u32 {

@@ -20,20 +20,24 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use ohlcv_domain::Asset;
 use ohlcv_usecases::{Progress, ProgressSink};
 
 use crate::cli::{Cli, Command};
 use crate::console::Console;
 use crate::lifecycle::{Lifecycle, Signal};
+use crate::lookalike;
 use crate::settings::{self, SettingsError, Sources, mistyped_in_dotenv};
 use crate::telemetry;
-use crate::wiring::{Outside, Refused};
+use crate::wiring::{App, Outside, Refused};
 use service::Parts;
 
 /// Something failed; the rest was still done.
 const FAILED: u8 = 1;
 /// The command line or a setting is wrong.
 const USAGE: u8 = 2;
+/// How many names of assets an error lists.
+const NAMES_MAX: usize = 10;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -105,6 +109,23 @@ fn write_to(to: &mut dyn Write, bytes: &[u8]) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// What somebody is told who asked for an asset of which there is nothing.
+async fn unknown_asset(app: &App, asset: Asset) -> anyhow::Error {
+    let known = match app.list_assets().run().await {
+        Ok(listed) => listed.into_iter().map(|known| known.asset).collect(),
+        Err(_) => app.settings.tracked_assets.clone(),
+    };
+    let hint = match lookalike::meant(asset, app.settings.quote_asset, &known) {
+        Some(meant) => format!("is {meant} meant?"),
+        None => {
+            let names: Vec<&str> = known.iter().take(NAMES_MAX).map(Asset::as_str).collect();
+            let more = if known.len() > NAMES_MAX { ", …" } else { "" };
+            format!("there is {}{more}", names.join(", "))
+        }
+    };
+    anyhow::anyhow!("{asset} is not tracked and nothing is stored of it: {hint}")
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<End> {

@@ -58,7 +58,11 @@ async fn a_file_is_written_whole_and_nothing_is_overwritten_unasked() {
     assert_eq!(program.run(&["export", "-o", "out"]).status.code(), Some(2));
     done(&program, &["export", "-o", "out/btc.arrow"]);
     assert!(fs::read(program.folder().join("out/btc.arrow")).unwrap().starts_with(&[0xff; 4]));
-    for (output, told) in [("no/btc.csv", "there is no folder no"), ("/dev/null", "is no file")] {
+    for (output, told) in [
+        ("no/btc.csv", "there is no folder no"),
+        ("no/", "there is no such folder"),
+        ("/dev/null", "is no file"),
+    ] {
         let refused = program.run(&["export", "-o", output, "--force"]);
         assert_eq!(refused.status.code(), Some(2));
         assert!(said(&refused).contains(told), "{}", said(&refused));
@@ -66,7 +70,13 @@ async fn a_file_is_written_whole_and_nothing_is_overwritten_unasked() {
     assert_eq!(files_of(&program), ["btc.csv", "out"]);
     let unknown = program.run(&["export", "--asset", "SOL", "-o", "sol.csv"]);
     assert_eq!(unknown.status.code(), Some(1), "{}", said(&unknown));
-    assert!(said(&unknown).contains("SOL is not tracked and has no data"), "{}", said(&unknown));
+    assert!(
+        said(&unknown).contains("SOL is not tracked and nothing is stored of it: there is BTC"),
+        "{}",
+        said(&unknown)
+    );
+    let mistyped = program.run(&["export", "--asset", "BCT"]);
+    assert!(said(&mistyped).contains("is BTC meant?") && mistyped.stdout.is_empty(), "{}", said(&mistyped));
     assert_eq!(files_of(&program), ["btc.csv", "out"]);
 }
 

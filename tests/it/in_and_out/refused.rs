@@ -237,3 +237,18 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
     );
     assert!(told["refusals"][0]["detail"].as_str().unwrap().contains("was the file cut short?"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_impossible_row_in_the_way_is_told_with_what_shows_all_of_them() {
+    let (program, database) = fresh().await;
+    let row = |time: &str| format!("{NAMES}\n{time},2,3,1,2,7,14,5,3,6\n").into_bytes();
+    let arguments = ["import", "-", "--asset", "BTC"];
+    assert_eq!(fed(&program, &arguments, &row("2024-01-01T00:00:00Z")).status.code(), Some(0));
+    database.execute("UPDATE spot_ohlcv SET low = '9.00000000'").await;
+    let output = fed(&program, &arguments, &row("2023-12-01T00:00:00Z"));
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("spot_ohlcv row of 2024-01-01T00:00:00Z"), "{told}");
+    assert!(told.contains("`ohlcv verify` tells all such rows"), "{told}");
+    assert_eq!(database.dump().await.len(), 1);
+}

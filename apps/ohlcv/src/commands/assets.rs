@@ -38,8 +38,7 @@ fn table(listed: &[AssetCoverage], colours: bool) -> String {
     };
     let mut text = Columns::titled(TITLES).styled(&rows, style);
     let reasons = listed.iter().filter_map(|known| {
-        let reason = &known.summary.as_ref()?.backfill.reason;
-        (!reason.is_empty()).then(|| format!("\n{} is not complete: {reason}", known.asset))
+        known.why_incomplete().map(|reason| format!("\n{} is not complete: {reason}", known.asset))
     });
     text.extend(reasons);
     text.trim_end().to_owned()

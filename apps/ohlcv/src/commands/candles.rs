@@ -4,14 +4,12 @@ mod sheet;
 
 use std::num::NonZeroU32;
 
-use anyhow::anyhow;
-use ohlcv_domain::{Asset, Row};
+use ohlcv_domain::Row;
 use ohlcv_usecases::{CandleQuery, QueryCandles, QueryError, RowPages};
 
 use self::sheet::Sheet;
-use super::{End, complain, print};
+use super::{End, complain, print, unknown_asset};
 use crate::cli::CandlesArgs;
-use crate::lookalike;
 use crate::settings::Settings;
 use crate::wiring::{App, Outside, Refused};
 
@@ -19,8 +17,6 @@ use crate::wiring::{App, Outside, Refused};
 const PAGE_ROWS: u32 = 4_096;
 /// How many rows a table has if nobody says which.
 const TABLE_ROWS: u32 = 20;
-/// How many names of assets an error lists.
-const NAMES_MAX: usize = 10;
 
 pub(super) async fn execute(settings: Settings, wanted: &CandlesArgs) -> anyhow::Result<End> {
     let outside = Outside::real(&settings)?;
@@ -108,27 +104,11 @@ async fn newest(candles: &QueryCandles, query: CandleQuery) -> Result<(Vec<Row>,
 /// What somebody is told who asked in vain.
 async fn not_answered(app: &App, error: QueryError) -> anyhow::Error {
     match error {
-        QueryError::UnknownAsset { asset } => unknown(app, asset).await,
+        QueryError::UnknownAsset { asset } => unknown_asset(app, asset).await,
         QueryError::EmptyRange { start, end } => {
             Refused::because(format!("the start {start} is not before the end {end}: nothing opens between"))
         }
         QueryError::Indivisible(error) => Refused::because(format!("--interval: {error}")),
         error => error.into(),
     }
-}
-
-async fn unknown(app: &App, asset: Asset) -> anyhow::Error {
-    let known = match app.list_assets().run().await {
-        Ok(listed) => listed.into_iter().map(|known| known.asset).collect(),
-        Err(_) => app.settings.tracked_assets.clone(),
-    };
-    let hint = match lookalike::meant(asset, app.settings.quote_asset, &known) {
-        Some(meant) => format!("is {meant} meant?"),
-        None => {
-            let names: Vec<&str> = known.iter().take(NAMES_MAX).map(Asset::as_str).collect();
-            let more = if known.len() > NAMES_MAX { ", …" } else { "" };
-            format!("there is {}{more}", names.join(", "))
-        }
-    };
-    anyhow!("{asset} is not tracked and nothing is stored of it: {hint}")
 }

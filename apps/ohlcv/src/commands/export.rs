@@ -12,7 +12,7 @@ use ohlcv_usecases::{CandleQuery, RowPages};
 use tokio_util::sync::CancellationToken;
 
 use self::output::{Output, Target};
-use super::End;
+use super::{End, unknown_asset};
 use crate::cli::{ExportArgs, TableFormat};
 use crate::console::Console;
 use crate::formats::{Encoder, Format, Layout};
@@ -77,6 +77,10 @@ fn check(wanted: &ExportArgs, quote: Asset) -> anyhow::Result<Place> {
     if output.is_dir() {
         return Ok(Place::Folder(output.to_owned()));
     }
+    if output.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        let shown = output.display();
+        return Err(Refused::because(format!("--output {shown}: there is no such folder; make it first")));
+    }
     check_file(output, wanted.force)?;
     Ok(Place::File(output.to_owned()))
 }
@@ -140,12 +144,15 @@ impl Export<'_> {
     /// Whose candles are wanted, and how many there are.
     async fn assets(&self) -> anyhow::Result<Vec<(Asset, u64)>> {
         let stored = self.app.list_assets().run().await.context("cannot read what is stored")?;
+        let named = self.wanted.assets();
+        if let Some(unknown) = named.iter().find(|named| stored.iter().all(|known| known.asset != **named)) {
+            return Err(unknown_asset(self.app, *unknown).await);
+        }
         let mut stored: Vec<(Asset, u64)> = stored
             .into_iter()
             .map(|known| (known.asset, known.summary.map_or(0, |summary| summary.candles)))
             .filter(|(_, candles)| *candles > 0)
             .collect();
-        let named = self.wanted.assets();
         if named.is_empty() {
             // The order of the settings is no part of what is stored.
             stored.sort_by_key(|(asset, _)| *asset);

@@ -35,7 +35,7 @@ pub(crate) struct AssetRow {
     total_candles: u64,
     /// Whether every slot of the wanted span is stored or explained.
     backfill_completed: bool,
-    /// Why the backfill is not complete; null if it is, or was not tried yet.
+    /// Why the backfill is not complete; null if it is, and of an asset that is not tracked if nothing is known.
     #[oai(nullable)]
     backfill_reason: Option<String>,
     /// Whether it is among the tracked assets, and so gets new candles.
@@ -121,14 +121,13 @@ impl From<AssetStatus> for StatusWord {
 impl From<AssetCoverage> for AssetRow {
     fn from(known: AssetCoverage) -> Self {
         let summary = known.summary.as_ref();
-        let backfill = summary.map(|summary| summary.backfill.clone()).unwrap_or_default();
         Self {
             asset: known.asset.to_string(),
             earliest_timestamp: summary.and_then(|summary| summary.first).map(Time),
             latest_timestamp: summary.and_then(|summary| summary.last).map(Time),
             total_candles: summary.map_or(0, |summary| summary.candles),
-            backfill_completed: backfill.completed,
-            backfill_reason: (!backfill.reason.is_empty()).then_some(backfill.reason),
+            backfill_completed: summary.is_some_and(|summary| summary.backfill.completed),
+            backfill_reason: known.why_incomplete().map(str::to_owned),
             tracked: known.tracked,
             status: known.status.into(),
             lag: known.lag,

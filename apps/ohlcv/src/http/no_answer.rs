@@ -58,11 +58,21 @@ impl NoAnswer {
         }
     }
 
+    /// The same where several assets were asked for at once.
+    pub(crate) fn problem_of_one(&self, error: QueryError) -> Problem {
+        of_assets(self.problem(error))
+    }
+
     /// The tracked asset behind a market's name: BTC of BTCUSDT.
     fn meant(&self, asset: Asset) -> Option<Asset> {
         let stem = asset.as_str().strip_suffix(self.quote.as_str())?;
         self.tracked.iter().copied().find(|tracked| tracked.as_str() == stem)
     }
+}
+
+/// A problem of one of several assets.
+pub(crate) fn of_assets(problem: Problem) -> Problem {
+    if problem.is_of_parameter("asset") { problem.of_parameter("assets") } else { problem }
 }
 
 /// A problem, documented with the statuses that only queries about an asset have.

@@ -78,7 +78,7 @@ impl PricesApi {
         let AssetList(assets) = assets.0.named("assets")?;
         let at = at.0.map(|at| at.named("at")).transpose()?.unwrap_or_else(|| self.clock.now());
         let prices = self.prices.at(&assets, at).await;
-        let prices = prices.map_err(|error| self.no_answer.problem(error).of_parameter("assets"))?;
+        let prices = prices.map_err(|error| self.no_answer.problem_of_one(error))?;
         Ok(Prepared::of(&PricesBody {
             at: Time(at),
             quote: self.quote.to_string(),

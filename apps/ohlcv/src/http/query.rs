@@ -181,7 +181,7 @@ impl Parameter for Timestamp {
         read.map_err(|error| match error {
             TimestampError::OutOfBounds { .. } => "times of the years 1 to 9999".to_owned(),
             TimestampError::NotRfc3339 { .. } => "RFC 3339 times such as 2024-11-01T00:00:00Z or \
-                2024-11-01T02:00:00%2B02:00, and milliseconds since 1970 such as 1730419200000"
+                2024-11-01T02:00:00+02:00, and milliseconds since 1970 such as 1730419200000"
                 .to_owned(),
         })
     }

@@ -19,7 +19,7 @@ use super::candles::{CandleRow, PAST_AGE_MIN};
 use super::dto::{Prepared, Time};
 use super::formats::{ColumnsRows, Format, Negotiated, push_columns};
 use super::formatted::{Formatted, InAnyFormat, RowsWanted, columns_page};
-use super::no_answer::{NoAnswer, QueryProblem};
+use super::no_answer::{NoAnswer, QueryProblem, of_assets};
 use super::paged::Paged;
 use super::prepared::{PreparedCandles, PreparedPage, Unanswered, folded, hash};
 use super::problem::{Code, Problem};
@@ -242,11 +242,6 @@ impl SeveralApi {
         let json = columns(self.formatted.interval(wanted), wanted, &pages);
         columns_page::<SeveralColumns>(json, None, wanted.for_ever)
     }
-}
-
-/// A problem of one of several assets.
-fn of_assets(problem: Problem) -> Problem {
-    if problem.is_of_parameter("asset") { problem.of_parameter("assets") } else { problem }
 }
 
 /// Refuses a limit that comes to too many rows with so many assets.

@@ -153,7 +153,7 @@ impl StreamApi {
         name: &str,
     ) -> Result<Position, Problem> {
         let newest = wanted.iter().map(|asset| self.newsroom.newest(*asset));
-        let newest = try_join_all(newest).await.map_err(|error| self.no_answer.problem(error))?;
+        let newest = try_join_all(newest).await.map_err(|error| self.no_answer.problem_of_one(error))?;
         let mut series = BTreeMap::new();
         for (&asset, newest) in wanted.iter().zip(newest) {
             let told = match &after {

@@ -43,7 +43,7 @@ pub static VARIABLES: [Variable; 24] = [
         "DATABASE_URL",
         "database-url",
         "sqlite://ohlcv.db?mode=rwc",
-        "where candles are stored: sqlite://FILE, or postgresql://USER:PASSWORD@HOST/DATABASE for production",
+        "where candles are stored: sqlite://FILE, with ?mode=rwc to make it, or postgresql://USER:PASSWORD@HOST/DATABASE for production",
     ),
     Variable::new(
         "DATABASE_URL_FILE",

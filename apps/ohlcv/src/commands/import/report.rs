@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ohlcv_domain::Rule;
-use ohlcv_usecases::{AssetImport, ImportRule, Outcome, Place, Refusal};
+use ohlcv_ports::StoreError;
+use ohlcv_usecases::{AssetError, AssetImport, ImportRule, Outcome, Place, Refusal};
 use serde::Serialize;
 
 use super::Found;
@@ -59,7 +60,13 @@ pub(super) fn table(found: &Found<'_>) -> String {
         text.push_str(&format!("{unread}\n"));
     }
     if let (_, Some(reason)) = told_outcome(&found.report.outcome) {
-        text.push_str(&format!("{reason}; what was stored before stays, run it again to go on\n"));
+        let advice = match &found.report.outcome {
+            Outcome::Failed(AssetError::Store(StoreError::Corrupt { .. })) => {
+                "what was stored before stays; `ohlcv verify` tells all such rows, mend them and"
+            }
+            _ => "what was stored before stays,",
+        };
+        text.push_str(&format!("{reason}; {advice} run it again to go on\n"));
     }
     if !text.is_empty() {
         text.push('\n');
