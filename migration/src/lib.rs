@@ -46,15 +46,11 @@ pub fn newest() -> String {
 /// Any number will do, as long as every version of this program takes the same.
 const ADVISORY_LOCK: i64 = 0x006f_686c_6376;
 
-/// Applies what is pending, all of it or nothing. Processes that start together take turns. If nothing is, it
-/// only reads: a start on a current database waits for no writer, and needs no right to write.
+/// Applies what is pending, all of it or nothing. Processes that start together take turns.
 ///
 /// # Errors
 /// [`DbErr`] if the database cannot be reached or refuses.
 pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
-    if pending(db).await?.is_empty() {
-        return Ok(());
-    }
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()

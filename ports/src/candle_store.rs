@@ -82,7 +82,7 @@ pub enum Take {
 /// Why a store did not do what it was asked, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, or is too busy; later it may work.
+    /// The database cannot be reached, lets nobody in for a while, or is too busy; later it may work.
     #[error("the database cannot be used now: {reason}")]
     Unavailable {
         /// What happened.

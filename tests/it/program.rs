@@ -349,28 +349,6 @@ async fn a_start_that_waits_for_the_database_can_be_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_current_database_is_served_from_the_start_also_while_somebody_else_writes() {
-    let database = TestDatabase::new(Backend::Sqlite).await;
-    let program = program().with("DATABASE_URL", database.url());
-    let mut first = program.start(&["serve"]);
-    first.url();
-    first.signal("TERM");
-    assert_eq!(first.wait(), Some(0));
-    let other = database.connect().await;
-    let immediate = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let lock = other.begin_with_options(immediate).await.unwrap();
-    let mut second = program.start(&["serve"]);
-    let url = second.url();
-    assert_eq!(get(&http_client(), &url, "/api/v1/assets").await.status, 200);
-    second.signal("TERM");
-    assert_eq!(second.wait(), Some(0), "{:?}", second.heard());
-    lock.rollback().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_end_merges_the_write_ahead_log_into_the_file() {
     let market = market(&["BTC"], 100).await;
     let program = talking_to(&market.exchange).with("TRACKED_ASSETS", "BTC");

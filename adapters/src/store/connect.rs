@@ -9,7 +9,7 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynch
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, sqlx};
 
 use super::SqlStore;
-use super::error::{cannot_open_file, is_locked, is_pool_timeout, opening_error};
+use super::error::{cannot_open_file, is_locked, is_pool_timeout, store_error};
 
 /// Connections of one process. More readers than this wait for a free one.
 const CONNECTIONS_MAX: u32 = 10;
@@ -85,12 +85,12 @@ async fn open(
         }
         if cannot_open_file(&error) {
             let reason =
-                "the file cannot be opened: it has to be there, or the address to end in ?mode=rwc, which \
-                makes it; and its folder has to be there, with leave to write"
+                "the file cannot be opened: it and its folder have to be there, with leave to read and \
+                          write; ?mode=rwc in the address makes the file"
                     .to_owned();
             return StoreError::Unavailable { reason, source: Some(Box::new(error)) };
         }
-        opening_error(error)
+        store_error(error)
     })
 }
 

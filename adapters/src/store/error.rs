@@ -17,8 +17,7 @@ pub fn store_error(error: DbErr) -> StoreError {
             StoreError::LeaseLost { lease: what[LEASE_LOST.len()..].to_owned() }
         }
         DbErr::Type(what) => StoreError::Corrupt { reason: what.clone() },
-        // The pool could not open one more; it could once. Such as where an operator lets nobody in for a while.
-        DbErr::Conn(RuntimeErr::SqlxError(cause)) if is_of_postgres(cause) => unavailable(reason, error),
+        DbErr::Conn(RuntimeErr::SqlxError(cause)) if lets_nobody_in(cause) => unavailable(reason, error),
         DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
             RuntimeErr::SqlxError(cause) if passes(cause) => unavailable(reason, error),
             // Such as NaN in a column of prices.
@@ -26,15 +25,6 @@ pub fn store_error(error: DbErr) -> StoreError {
             _ => refused(reason, error),
         },
         _ => refused(reason, error),
-    }
-}
-
-/// The same of a database that was never opened: one that does not let us in most likely never will.
-#[must_use]
-pub(super) fn opening_error(error: DbErr) -> StoreError {
-    match &error {
-        DbErr::Conn(RuntimeErr::SqlxError(cause)) if !passes(cause) => refused(error.to_string(), error),
-        _ => store_error(error),
     }
 }
 
@@ -80,6 +70,13 @@ pub(super) fn is_gone(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether PostgreSQL opens no connection because an operator lets nobody in: the database accepts none
+/// (55000), or the role may not log in (28000). A wrong password or a database that is gone stays so.
+fn lets_nobody_in(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default();
+    is_of_postgres(error) && ["55000", "28000"].contains(&code.as_ref())
 }
 
 fn is_of_postgres(error: &sqlx::Error) -> bool {

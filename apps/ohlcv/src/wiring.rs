@@ -223,7 +223,7 @@ impl App {
             if settings.auto_migrate { url.expose().to_owned() } else { url.without_making_a_file() };
         let db = connect(&address).await.map_err(|error| not_opened(url, error))?;
         if settings.auto_migrate {
-            ohlcv_migration::up(&db).await.context("cannot bring the schema up")?;
+            ohlcv_migration::up(&db).await.context("cannot check the schema and bring it up")?;
         } else {
             let pending = ohlcv_migration::pending(&db).await.context("cannot read the schema's version")?;
             if !pending.is_empty() {

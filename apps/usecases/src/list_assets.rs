@@ -55,8 +55,7 @@ pub enum AssetStatus {
 }
 
 /// Why a history is not complete of which nothing more is known.
-const NOT_FETCHED: &str =
-    "no backfill of it has come to its end yet; the log of the scheduler says how far it is";
+const NOT_FETCHED: &str = "no backfill of it has come to its end yet";
 
 impl AssetCoverage {
     /// Why the wanted history is not complete; none if it is. Of an asset that is not tracked, only what was
@@ -64,9 +63,11 @@ impl AssetCoverage {
     #[must_use]
     pub fn why_incomplete(&self) -> Option<&str> {
         let backfill = self.summary.as_ref().map(|summary| &summary.backfill);
-        let told = backfill.map(|backfill| backfill.reason.as_str()).filter(|reason| !reason.is_empty());
-        let completed = backfill.is_some_and(|backfill| backfill.completed);
-        told.or((self.tracked && !completed).then_some(NOT_FETCHED))
+        match backfill {
+            Some(backfill) if backfill.completed => None,
+            Some(backfill) if !backfill.reason.is_empty() => Some(&backfill.reason),
+            _ => self.tracked.then_some(NOT_FETCHED),
+        }
     }
 }
 

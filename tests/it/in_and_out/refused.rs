@@ -239,7 +239,7 @@ async fn a_file_that_breaks_off_is_told_and_what_came_before_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_impossible_row_in_the_way_is_told_with_what_shows_all_of_them() {
+async fn an_impossible_row_in_the_way_is_told_with_what_to_do_about_it() {
     let (program, database) = fresh().await;
     let row = |time: &str| format!("{NAMES}\n{time},2,3,1,2,7,14,5,3,6\n").into_bytes();
     let arguments = ["import", "-", "--asset", "BTC"];
@@ -249,6 +249,6 @@ async fn an_impossible_row_in_the_way_is_told_with_what_shows_all_of_them() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("spot_ohlcv row of 2024-01-01T00:00:00Z"), "{told}");
-    assert!(told.contains("`ohlcv verify` tells all such rows"), "{told}");
+    assert!(told.contains("`ohlcv verify` lists what is impossible"), "{told}");
     assert_eq!(database.dump().await.len(), 1);
 }

@@ -79,7 +79,7 @@ fn check(wanted: &ExportArgs, quote: Asset) -> anyhow::Result<Place> {
     }
     if output.as_os_str().as_encoded_bytes().ends_with(b"/") {
         let shown = output.display();
-        return Err(Refused::because(format!("--output {shown}: there is no such folder; make it first")));
+        return Err(Refused::because(format!("--output {shown}: there is no such folder")));
     }
     check_file(output, wanted.force)?;
     Ok(Place::File(output.to_owned()))

@@ -29,7 +29,7 @@ async fn up(url: &DatabaseUrl) -> anyhow::Result<String> {
     let db = connect(url.expose()).await.map_err(|error| not_opened(url, error))?;
     let done = async {
         let pending = ohlcv_migration::pending(&db).await.context(UNREADABLE)?;
-        ohlcv_migration::up(&db).await.context("cannot bring the schema up")?;
+        ohlcv_migration::up(&db).await.context("cannot check the schema and bring it up")?;
         Ok(match pending.as_slice() {
             [] => format!("the schema is current: {}", ohlcv_migration::newest()),
             applied => format!("applied: {}", applied.join(", ")),

@@ -62,7 +62,7 @@ pub(super) fn table(found: &Found<'_>) -> String {
     if let (_, Some(reason)) = told_outcome(&found.report.outcome) {
         let advice = match &found.report.outcome {
             Outcome::Failed(AssetError::Store(StoreError::Corrupt { .. })) => {
-                "what was stored before stays; `ohlcv verify` tells all such rows, mend them and"
+                "`ohlcv verify` lists what is impossible (100 rows of an asset at most): delete it by hand, then"
             }
             _ => "what was stored before stays,",
         };

@@ -172,9 +172,7 @@ async fn assets_are_listed_with_what_is_stored_of_them() {
             "backfill_completed": false, "backfill_reason": null, "tracked": tracked,
         });
         if tracked {
-            row["backfill_reason"] =
-                "no backfill of it has come to its end yet; the log of the scheduler says how far it is"
-                    .into();
+            row["backfill_reason"] = "no backfill of it has come to its end yet".into();
         }
         row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         row

@@ -167,3 +167,20 @@ async fn an_asset_that_is_not_tracked_is_neither_behind_nor_halted() {
     let listed = list(store, Vec::new(), "2024-12-01").run().await.unwrap();
     assert_eq!(listed.iter().map(|listed| listed.status).collect::<Vec<_>>(), [AssetStatus::Untracked; 2]);
 }
+
+#[tokio::test]
+async fn what_is_not_complete_says_why_as_far_as_that_is_known() {
+    let store = store_with(&[("BTC", "C"), ("ETH", "C"), ("SOL", "C"), ("ADA", "C")]).await;
+    for (name, completed, reason) in
+        [("BTC", true, ""), ("ETH", false, "9 of 10 days"), ("ADA", false, "gone")]
+    {
+        let state = BackfillState { completed, reason: reason.to_owned() };
+        store.record_backfill(asset(name), state, None).await.unwrap();
+    }
+    let tracked = ["BTC", "ETH", "SOL", "NEW"].map(asset).to_vec();
+    let listed = list(store, tracked, NOW).run().await.unwrap();
+    let reasons: Vec<Option<&str>> = listed.iter().map(AssetCoverage::why_incomplete).collect();
+    let unknown = Some("no backfill of it has come to its end yet");
+    // The last one is no longer tracked.
+    assert_eq!(reasons, [None, Some("9 of 10 days"), unknown, unknown, Some("gone")]);
+}
