@@ -19,10 +19,11 @@ async fn python_reads_every_format_to_the_digit(backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let service = with_candles(&market, &database, backend, CANDLES).await;
     let volume = "1234567890123456789012.12345678";
-    let [smallest, largest, volume] = ["0.00000001", "999999999999.99999999", volume].map(|number| match backend {
-        Backend::Sqlite => format!("'{number}'"),
-        Backend::Postgres => number.to_owned(),
-    });
+    let [smallest, largest, volume] =
+        ["0.00000001", "999999999999.99999999", volume].map(|number| match backend {
+            Backend::Sqlite => format!("'{number}'"),
+            Backend::Postgres => number.to_owned(),
+        });
     let changed = database
         .execute(&format!(
             "UPDATE spot_ohlcv SET open = {smallest}, high = {largest}, low = {smallest}, close = {largest},

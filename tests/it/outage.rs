@@ -106,10 +106,16 @@ async fn a_database_that_was_away_costs_nothing_but_the_time() {
 async fn a_database_that_lets_nobody_in_for_a_while_is_away_and_nothing_worse() {
     let server = OwnServer::start().await;
     let operator = connect(&server.url()).await.unwrap();
-    ohlcv_migration::up(&operator).await.unwrap();
-    let make = "CREATE ROLE guest LOGIN IN ROLE pg_read_all_data, pg_write_all_data";
-    operator.execute_unprepared(make).await.unwrap();
+    for make in
+        ["CREATE DATABASE candles", "CREATE ROLE guest LOGIN IN ROLE pg_read_all_data, pg_write_all_data"]
+    {
+        operator.execute_unprepared(make).await.unwrap();
+    }
     let mut url = reqwest::Url::parse(&server.url()).unwrap();
+    url.set_path("candles");
+    let owner = connect(url.as_str()).await.unwrap();
+    ohlcv_migration::up(&owner).await.unwrap();
+    owner.close().await.unwrap();
     url.set_username("guest").unwrap();
     let program = Program::new(env!("CARGO_BIN_EXE_ohlcv"))
         .with("DATABASE_URL", url.as_str())
@@ -119,22 +125,33 @@ async fn a_database_that_lets_nobody_in_for_a_while_is_away_and_nothing_worse() 
         .with("LISTEN_ADDRESS", "127.0.0.1:0");
     let mut running = program.start(&["serve"]);
     let url = running.url();
-    let paths = ["/api/v1/ohlcv/BTC", "/api/v1/ohlcv/BTC?format=csv", "/api/v1/assets", "/api/v1/prices?assets=BTC"];
-    for path in paths {
-        answered(&url, path, 200).await;
+    let candles = "/api/v1/ohlcv/BTC";
+    let paths = [candles, &format!("{candles}?format=csv"), "/api/v1/assets", "/api/v1/prices?assets=BTC"];
+    for (lock, key, told) in [
+        ("ALTER ROLE guest NOLOGIN", "ALTER ROLE guest LOGIN", "not permitted to log in"),
+        (
+            "ALTER DATABASE candles ALLOW_CONNECTIONS false",
+            "ALTER DATABASE candles ALLOW_CONNECTIONS true",
+            "not currently accepting connections",
+        ),
+    ] {
+        for path in paths {
+            answered(&url, path, 200).await;
+        }
+        operator.execute_unprepared(lock).await.unwrap();
+        let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'guest'";
+        operator.execute_unprepared(end).await.unwrap();
+        for path in paths {
+            let away = get(&http_client(), &url, path).await;
+            let problem = (away.status, away.json()["code"].clone(), away.json()["parameter"].clone());
+            assert_eq!(problem, (503, "unavailable".into(), Value::Null), "{lock}: {path}: {}", away.text);
+        }
+        // Who starts now is told why, and waits for nothing.
+        let refused = program.run(&["assets"]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said(&refused).contains(told), "{lock}: {}", said(&refused));
+        operator.execute_unprepared(key).await.unwrap();
     }
-    operator.execute_unprepared("ALTER ROLE guest NOLOGIN").await.unwrap();
-    let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'guest'";
-    operator.execute_unprepared(end).await.unwrap();
-    for path in paths {
-        let away = get(&http_client(), &url, path).await;
-        assert_eq!((away.status, away.json()["code"].as_str()), (503, Some("unavailable")), "{path}: {}", away.text);
-    }
-    // Who starts now is told why, and waits for nothing.
-    let refused = program.run(&["assets"]);
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(said(&refused).contains("not permitted to log in"), "{}", said(&refused));
-    operator.execute_unprepared("ALTER ROLE guest LOGIN").await.unwrap();
     for path in paths {
         answered(&url, path, 200).await;
     }
@@ -213,10 +230,9 @@ async fn where_a_series_stands_is_told_also_when_the_database_gives_no_further_c
     let server = OwnServer::start().await;
     let owner = connect(&server.url()).await.unwrap();
     ohlcv_migration::up(&owner).await.unwrap();
-    for statement in [
-        "CREATE ROLE few LOGIN CONNECTION LIMIT 1",
-        "GRANT SELECT ON ALL TABLES IN SCHEMA public TO few",
-    ] {
+    for statement in
+        ["CREATE ROLE few LOGIN CONNECTION LIMIT 1", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO few"]
+    {
         owner.execute_unprepared(statement).await.unwrap();
     }
     let mut url = reqwest::Url::parse(&server.url()).unwrap();

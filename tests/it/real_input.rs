@@ -36,7 +36,8 @@ async fn recorded_revisions_are_taken_and_what_was_served_before_can_be_had_agai
     let kept = recorded::csv("special/revised_12h.csv");
     let of_btc: Vec<&Vec<String>> = kept.iter().filter(|row| row[0] == "BTCUSDT").collect();
     let read = |row: &&Vec<String>, from: usize| {
-        let fields: Vec<String> = std::iter::once(row[1].clone()).chain(row[from..from + 5].iter().cloned()).collect();
+        let fields: Vec<String> =
+            std::iter::once(row[1].clone()).chain(row[from..from + 5].iter().cloned()).collect();
         recorded::candle(&fields)
     };
     let old: Vec<Candle> = of_btc.iter().map(|row| read(row, 4)).collect();
@@ -61,8 +62,11 @@ async fn recorded_revisions_are_taken_and_what_was_served_before_can_be_had_agai
             service.follow(&path, "next").await.concat()
         }
     };
-    let volumes = |rows: &[Value]| rows.iter().map(|row| row["volume"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    let of = |candles: &[Candle]| candles.iter().map(|candle| candle.volume().to_string()).collect::<Vec<_>>();
+    let volumes = |rows: &[Value]| {
+        rows.iter().map(|row| row["volume"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let of =
+        |candles: &[Candle]| candles.iter().map(|candle| candle.volume().to_string()).collect::<Vec<_>>();
     assert_eq!(volumes(&served(String::new()).await), of(&new));
     assert_eq!(volumes(&served(format!("&as_of={before}")).await), of(&old));
     let journal = database.query("SELECT number FROM revision").await.len();
@@ -80,7 +84,12 @@ async fn recorded_half_days_are_stored_and_served_to_the_digit(backend: Backend)
     let now = SystemClock.now();
     let closed_until = HALF_DAY.closed_until(now, Duration::from_secs(30));
     let series: Vec<(Asset, Vec<Candle>)> = ["BNB", "BTC", "ETH", "SOL"]
-        .map(|name| (asset(name), ending_now(&recorded::candles(&format!("candles/{name}USDT_12h.csv")), closed_until)))
+        .map(|name| {
+            (
+                asset(name),
+                ending_now(&recorded::candles(&format!("candles/{name}USDT_12h.csv")), closed_until),
+            )
+        })
         .to_vec();
     let market = Market::of(Interval::H12, series.clone(), now, Options::default()).await;
     let database = TestDatabase::new(backend).await;
@@ -99,8 +108,10 @@ async fn recorded_half_days_are_stored_and_served_to_the_digit(backend: Backend)
         assert_eq!(rows.len(), candles.len());
         for (row, candle) in rows.iter().zip(candles) {
             assert_eq!(row["timestamp"], candle.open_time().to_string());
-            let served = ["open", "high", "low", "close", "volume"].map(|name| row[name].as_str().unwrap().to_owned());
-            let recorded = [candle.open(), candle.high(), candle.low(), candle.close()].map(|price| price.to_string());
+            let served =
+                ["open", "high", "low", "close", "volume"].map(|name| row[name].as_str().unwrap().to_owned());
+            let recorded =
+                [candle.open(), candle.high(), candle.low(), candle.close()].map(|price| price.to_string());
             assert_eq!(served[..4], recorded);
             assert_eq!(served[4], candle.volume().to_string());
             assert_eq!(row["filled"], false);
@@ -110,7 +121,8 @@ async fn recorded_half_days_are_stored_and_served_to_the_digit(backend: Backend)
 
 async fn recorded_hours_are_stored_or_explained_since_the_listing(backend: Backend) {
     let now = at("2025-09-19T23:00:31Z");
-    let series = ["BTC", "ETH"].map(|name| (asset(name), recorded::candles(&format!("candles/{name}USDT_1h.csv"))));
+    let series =
+        ["BTC", "ETH"].map(|name| (asset(name), recorded::candles(&format!("candles/{name}USDT_1h.csv"))));
     let market = Market::of(Interval::H1, series.to_vec(), now, Options::default()).await;
     let database = TestDatabase::new(backend).await;
     let given = [("TRACKED_ASSETS", "BTC,ETH"), ("CANDLE_INTERVAL", "1h"), ("INITIAL_BACKFILL_DAYS", "3000")];
@@ -122,7 +134,8 @@ async fn recorded_hours_are_stored_or_explained_since_the_listing(backend: Backe
     let closed = |candles: &[Candle]| -> Vec<Candle> {
         candles.iter().copied().filter(|candle| candle.open_time() < end).collect()
     };
-    let expected: Vec<String> = series.iter().flat_map(|(asset, candles)| dumped(*asset, &closed(candles))).collect();
+    let expected: Vec<String> =
+        series.iter().flat_map(|(asset, candles)| dumped(*asset, &closed(candles))).collect();
     assert!(database.dump().await == expected, "every recorded candle is stored, and nothing else");
 
     let mut holes = vec![];
@@ -134,10 +147,12 @@ async fn recorded_hours_are_stored_or_explained_since_the_listing(backend: Backe
     }
     let told = "SELECT asset || ' ' || CAST(start_ms AS TEXT) || ' ' || CAST(end_ms AS TEXT) AS told
         FROM hole WHERE cause = 'source_empty' ORDER BY asset, start_ms";
-    let stored: Vec<String> = database.query(told).await.iter().map(|row| row.try_get("", "told").unwrap()).collect();
+    let stored: Vec<String> =
+        database.query(told).await.iter().map(|row| row.try_get("", "told").unwrap()).collect();
     assert_eq!(stored, holes);
     let others = "SELECT asset || ' ' || cause || ' ' || CAST(end_ms AS TEXT) AS told FROM hole WHERE cause <> 'source_empty' ORDER BY asset";
-    let others: Vec<String> = database.query(others).await.iter().map(|row| row.try_get("", "told").unwrap()).collect();
+    let others: Vec<String> =
+        database.query(others).await.iter().map(|row| row.try_get("", "told").unwrap()).collect();
     assert_eq!(others, ["BTC before_listing 1502942400000", "ETH before_listing 1502942400000"]);
     let assets = service.get("/api/v1/assets").await.json()["assets"].clone();
     for row in assets.as_array().unwrap() {
@@ -190,7 +205,17 @@ fn kline(row: &[String]) -> serde_json::Value {
         text[..whole + usize::from(places > 0) + places].parse::<ohlcv_domain::Volume>().unwrap().to_string()
     };
     serde_json::json!([
-        open_time, number(&row[3]), number(&row[4]), number(&row[5]), number(&row[6]), number(&row[7]),
-        open_time + 3_599_999, "0.00000000", 0, "0.00000000", "0.00000000", "0"
+        open_time,
+        number(&row[3]),
+        number(&row[4]),
+        number(&row[5]),
+        number(&row[6]),
+        number(&row[7]),
+        open_time + 3_599_999,
+        "0.00000000",
+        0,
+        "0.00000000",
+        "0.00000000",
+        "0"
     ])
 }

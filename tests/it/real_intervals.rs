@@ -65,7 +65,11 @@ async fn half_days_of_recorded_hours_are_those_of_the_exchange(backend: Backend)
         let path = format!("/api/v1/ohlcv/{name}?start=0&limit=10000&interval=12h");
         let rows = service.get(&path).await.rows();
         assert_eq!(service.get(&path).await.rows(), rows, "out of memory");
-        assert_eq!(service.get(&format!("{path}&as_of=2100-01-01T00:00:00Z")).await.rows(), rows, "out of the database");
+        assert_eq!(
+            service.get(&format!("{path}&as_of=2100-01-01T00:00:00Z")).await.rows(),
+            rows,
+            "out of the database"
+        );
         let half_days = by_time(rows.clone());
         as_the_exchange_sent_them(name, &half_days);
         complete_but_for_the_known_outages(name, &half_days, hours);
@@ -90,7 +94,9 @@ fn as_the_exchange_sent_them(name: &str, half_days: &ByTime) {
 /// A half-day is there unless an outage took all of it, and complete unless one took a part.
 fn complete_but_for_the_known_outages(name: &str, half_days: &ByTime, hours: &[Candle]) {
     let mut missing = BTreeSet::new();
-    for hole in recorded::csv("holes.csv").iter().filter(|hole| hole[0] == format!("{name}USDT") && hole[1] == "1h") {
+    for hole in
+        recorded::csv("holes.csv").iter().filter(|hole| hole[0] == format!("{name}USDT") && hole[1] == "1h")
+    {
         let (first, last) = (recorded::millis(&hole[2]).millis(), recorded::millis(&hole[3]).millis());
         missing.extend((first..=last).step_by(HOUR_MILLIS as usize));
     }
@@ -161,7 +167,11 @@ async fn weeks_and_months_follow_the_calendar(service: &Service, name: &str, hou
                 all[all.len() - 1].close().to_string(),
                 ohlcv_domain::Volume::from_units(volume).unwrap().to_string(),
             ];
-            assert_eq!((&row["timestamp"], numbers(row)), (&Value::from(open_time.as_str()), told), "{name} {interval}");
+            assert_eq!(
+                (&row["timestamp"], numbers(row)),
+                (&Value::from(open_time.as_str()), told),
+                "{name} {interval}"
+            );
         }
     }
 }

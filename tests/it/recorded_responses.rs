@@ -18,7 +18,12 @@ use crate::market::{HALF_DAY, Market, NOON, asset};
 async fn answered_by(status: u16, headers: Vec<(String, String)>, body: &str) -> (BinanceSource, Market) {
     let market = Market::new(HALF_DAY, &["BTC"], NOON, 5).await;
     let content_type = if body.starts_with('<') { "text/html" } else { "application/json;charset=UTF-8" };
-    let recorded = Fault::Answer { status, headers, content_type: content_type.to_owned(), body: body.as_bytes().to_vec() };
+    let recorded = Fault::Answer {
+        status,
+        headers,
+        content_type: content_type.to_owned(),
+        body: body.as_bytes().to_vec(),
+    };
     market.exchange.inject_on(Target::Any, recorded, 1_000);
     let limits = BinanceLimits { retries_max: 0, wait_max: Duration::ZERO, ..BinanceLimits::default() };
     let config = BinanceConfig {
@@ -111,10 +116,14 @@ async fn every_recorded_error_is_the_right_one() {
         let (source, _market) = answered_by(u16::try_from(status).unwrap(), headers(error), body).await;
         let told = source.listing(asset("BTC"), Interval::H12).await.unwrap_err();
         let right = match status {
-            400 if body.contains("-1121") => matches!(&told, SourceError::UnknownAsset { symbol } if symbol == "BTCUSDT"),
+            400 if body.contains("-1121") => {
+                matches!(&told, SourceError::UnknownAsset { symbol } if symbol == "BTCUSDT")
+            }
             400 | 401 => matches!(told, SourceError::Refused { .. }),
             403 | 418 | 429 => matches!(told, SourceError::RateLimited { .. }),
-            451 => matches!(&told, SourceError::Blocked { reason } if reason.contains("https://data-api.binance.vision")),
+            451 => {
+                matches!(&told, SourceError::Blocked { reason } if reason.contains("https://data-api.binance.vision"))
+            }
             _ => matches!(told, SourceError::Unavailable { .. }),
         };
         assert!(right, "{status} {body}: {told:?}");
@@ -125,15 +134,19 @@ async fn every_recorded_error_is_the_right_one() {
 
 #[tokio::test]
 async fn the_recorded_ban_and_the_recorded_time_are_understood() {
-    let ban: Value = serde_json::from_str(&recorded::text("responses/klines_418_ip_banned_2023-05-15.json")).unwrap();
+    let ban: Value =
+        serde_json::from_str(&recorded::text("responses/klines_418_ip_banned_2023-05-15.json")).unwrap();
     let (source, market) = answered_by(418, headers(&ban), ban["body"].as_str().unwrap()).await;
-    let SourceError::RateLimited { until, .. } = source.listing(asset("BTC"), Interval::H12).await.unwrap_err() else {
+    let SourceError::RateLimited { until, .. } =
+        source.listing(asset("BTC"), Interval::H12).await.unwrap_err()
+    else {
         panic!("a ban is a limit");
     };
     let now = ohlcv_ports::Clock::now(market.local.as_ref());
     assert_eq!(until.since(now).as_secs().div_ceil(2) * 2, 112, "Retry-After: 112");
 
-    let time: Value = serde_json::from_str(&recorded::text("responses/time_200_with_headers_2022-11-28.json")).unwrap();
+    let time: Value =
+        serde_json::from_str(&recorded::text("responses/time_200_with_headers_2022-11-28.json")).unwrap();
     let (source, _market) = answered_by(200, headers(&time), time["body"].as_str().unwrap()).await;
     assert_eq!(source.server_time().await.unwrap().millis(), 1_669_675_351_630);
 }
